@@ -1,0 +1,73 @@
+# Finds LibTorch inside a PyTorch wheel and defines
+#   dblocks::torch_cpu   libtorch_cpu + libc10, headers as SYSTEM
+# The wheel's own CMake package insists on a CUDA toolkit whenever the wheel is
+# a CUDA build; a program that links the CPU half needs neither toolkit nor GPU.
+#
+# Looks in TORCH_ROOT (the folder that holds lib/ and include/), then in the
+# private virtual environment .venv of the source tree, then asks python3.
+# Outputs Torch_FOUND, Torch_VERSION, TORCH_ROOT.
+
+if(NOT TORCH_ROOT)
+  file(GLOB _torch_candidates
+       "${CMAKE_CURRENT_LIST_DIR}/../.venv/lib/python3*/site-packages/torch")
+  foreach(_candidate IN LISTS _torch_candidates)
+    if(EXISTS "${_candidate}/lib/libtorch_cpu.so")
+      set(TORCH_ROOT "${_candidate}" CACHE PATH "Folder of LibTorch" FORCE)
+    endif()
+  endforeach()
+endif()
+if(NOT TORCH_ROOT)
+  find_package(Python3 COMPONENTS Interpreter QUIET)
+  if(Python3_FOUND)
+    execute_process(
+      COMMAND "${Python3_EXECUTABLE}" -c
+              "import importlib.util as u, os; s = u.find_spec('torch'); print(os.path.dirname(s.origin) if s else '')"
+      OUTPUT_VARIABLE _torch_from_python OUTPUT_STRIP_TRAILING_WHITESPACE
+      ERROR_QUIET)
+    if(_torch_from_python)
+      set(TORCH_ROOT "${_torch_from_python}" CACHE PATH "Folder of LibTorch" FORCE)
+    endif()
+  endif()
+endif()
+
+set(_torch_header "${TORCH_ROOT}/include/torch/headeronly/version.h")
+if(NOT EXISTS "${_torch_header}")
+  set(_torch_header
+      "${TORCH_ROOT}/include/torch/csrc/api/include/torch/version.h")
+endif()
+if(EXISTS "${_torch_header}")
+  file(STRINGS "${_torch_header}" _torch_lines
+       REGEX "#define TORCH_VERSION_(MAJOR|MINOR|PATCH) ")
+  foreach(_part MAJOR MINOR PATCH)
+    string(REGEX MATCH "TORCH_VERSION_${_part} ([0-9]+)" _ "${_torch_lines}")
+    set(_torch_${_part} "${CMAKE_MATCH_1}")
+  endforeach()
+  set(Torch_VERSION "${_torch_MAJOR}.${_torch_MINOR}.${_torch_PATCH}")
+endif()
+
+include(FindPackageHandleStandardArgs)
+find_package_handle_standard_args(
+  Torch
+  REQUIRED_VARS TORCH_ROOT _torch_header
+  VERSION_VAR Torch_VERSION
+  REASON_FAILURE_MESSAGE
+    "no PyTorch wheel found: run ./quickstart or pass -DTORCH_ROOT=<folder of torch>")
+
+if(Torch_FOUND AND NOT TARGET dblocks::torch_cpu)
+  # The wheel's libraries reach their CUDA runtime through an RPATH relative to
+  # themselves, so only their own folder has to be named.
+  add_library(dblocks::c10 SHARED IMPORTED GLOBAL)
+  set_target_properties(
+    dblocks::c10
+    PROPERTIES IMPORTED_LOCATION "${TORCH_ROOT}/lib/libc10.so"
+               INTERFACE_INCLUDE_DIRECTORIES
+               "${TORCH_ROOT}/include;${TORCH_ROOT}/include/torch/csrc/api/include")
+  add_library(dblocks::torch_cpu SHARED IMPORTED GLOBAL)
+  set_target_properties(
+    dblocks::torch_cpu
+    PROPERTIES IMPORTED_LOCATION "${TORCH_ROOT}/lib/libtorch_cpu.so"
+               INTERFACE_LINK_LIBRARIES "dblocks::c10"
+               # libtorch_cpu names libcudart and libcupti, which are found at
+               # run time through its own RPATH.
+               INTERFACE_LINK_OPTIONS "LINKER:--allow-shlib-undefined")
+endif()
