@@ -1,0 +1,110 @@
+// SPDX-License-Identifier: Apache-2.0
+// The state of what trains together, as flat buffers: one for the weights, one
+// for the gradient, two for the optimiser's moments. One copy moves it, one
+// kernel updates it, one write saves it; named tensors are views.
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <array>
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "dblocks/core/tensor_bytes.h"
+
+namespace dblocks {
+
+/// A trainable tensor of a module. `tensor` shares its storage with the module.
+struct NamedParameter {
+  std::string name;
+  at::Tensor tensor;
+  bool decayed = true;  ///< whether weight decay applies to it
+};
+
+/// Weights, gradient and moments of one set of parameters in flat float32
+/// buffers. Taking a set over copies its values in and re-points each parameter
+/// and its gradient to views of the buffers, so that a backward pass writes
+/// straight into them.
+///
+/// *Layout*: decayed parameters first, then the rest, each in the order given
+/// and starting on a 64-byte boundary; the padding stays zero.
+/// *Threads*: none of its own; one thread at a time.
+class FlatState {
+ public:
+  /// Requires: float32 parameters on one device, names without repeats. An
+  /// empty set is allowed.
+  explicit FlatState(std::vector<NamedParameter> parameters);
+
+  const at::Tensor& weights() const { return weights_; }
+  const at::Tensor& gradient() const { return gradient_; }
+  const at::Tensor& first_moment() const { return first_moment_; }
+  const at::Tensor& second_moment() const { return second_moment_; }
+  /// Moving average of the weights; undefined unless enable_average() was
+  /// called.
+  const at::Tensor& average() const { return average_; }
+
+  /// Re-points another module's parameters to this state's values, by name.
+  /// Their own values are dropped. Requires: the same names and shapes.
+  void attach(const std::vector<NamedParameter>& parameters);
+
+  /// Starts an average at the present weights.
+  void enable_average();
+
+  /// Sets the gradient buffer to zero.
+  void zero_gradient();
+
+  /// Elements, padding included, that weight decay applies to; they come first.
+  int64_t num_decayed() const { return num_decayed_; }
+  /// Elements of one buffer, padding included.
+  int64_t num_elements() const { return weights_.numel(); }
+  /// Trainable scalars, padding not counted.
+  int64_t num_parameters() const { return num_parameters_; }
+
+  /// Optimiser updates made so far.
+  int64_t step = 0;
+
+  /// Which buffer a file is made of or read into.
+  enum class Buffer { kWeights, kFirstMoment, kSecondMoment, kAverage };
+
+  /// The named tensors of one buffer, each name with `prefix` in front. On the
+  /// CPU the bytes are the buffer's own, so they must be saved before the next
+  /// update; from another device they are a copy, valid until the next call for
+  /// the same buffer.
+  std::vector<TensorBytes> tensors(Buffer buffer,
+                                   const std::string& prefix = "");
+
+  /// Copies values in by name; `found` may hold more than is needed.
+  /// Errors: CheckpointError if one is missing or has another type or shape;
+  /// `source` names the file in the message.
+  void load(Buffer buffer,
+            const std::vector<TensorBytes>& found,
+            const std::string& source,
+            const std::string& prefix = "");
+
+ private:
+  struct Slot {
+    std::string name;
+    std::vector<int64_t> shape;
+    int64_t offset;
+    int64_t count;
+  };
+
+  const at::Tensor& buffer(Buffer which) const;
+  void point_to_slot(at::Tensor parameter, const Slot& slot) const;
+
+  std::vector<Slot> slots_;
+  int64_t num_decayed_ = 0;
+  int64_t num_parameters_ = 0;
+  at::Tensor weights_, gradient_, first_moment_, second_moment_, average_;
+  std::array<at::Tensor, 4> host_copies_;  // of buffers on other devices
+};
+
+/// A tensor's bytes under a name. Requires: CPU, contiguous; the tensor must
+/// outlive the result. Errors: InternalError for a type files do not know.
+TensorBytes as_bytes(const std::string& name, const at::Tensor& tensor);
+
+/// A copy of the bytes as a tensor of the same type and shape.
+at::Tensor as_tensor(const TensorBytes& bytes);
+
+}  // namespace dblocks
