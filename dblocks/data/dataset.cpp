@@ -1,0 +1,74 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "dblocks/data/dataset.h"
+
+#include "dblocks/core/error.h"
+
+namespace dblocks::data {
+namespace {
+
+class PixelsInMemory : public PixelSource {
+ public:
+  PixelsInMemory(int64_t sample_bytes, std::vector<uint8_t> pixels)
+      : sample_bytes_(static_cast<size_t>(sample_bytes)),
+        pixels_(std::move(pixels)) {}
+
+  std::span<const uint8_t> pixels(int64_t i,
+                                  std::vector<uint8_t>&) const override {
+    return std::span(pixels_).subspan(static_cast<size_t>(i) * sample_bytes_,
+                                      sample_bytes_);
+  }
+
+ private:
+  size_t sample_bytes_;
+  std::vector<uint8_t> pixels_;
+};
+
+}  // namespace
+
+Dataset::Dataset(DatasetInfo info,
+                 std::vector<int64_t> labels,
+                 std::shared_ptr<const PixelSource> source)
+    : info_(std::move(info)),
+      labels_(std::move(labels)),
+      source_(std::move(source)) {
+  for (const int64_t label : labels_) {
+    DBLOCKS_ASSERT(label >= 0 && label < info_.num_classes(),
+                   "label {} among {} classes", label, info_.num_classes());
+  }
+}
+
+Dataset::Dataset(DatasetInfo info,
+                 std::vector<int64_t> labels,
+                 std::vector<uint8_t> pixels)
+    : Dataset(info,
+              std::move(labels),
+              std::make_shared<PixelsInMemory>(info.pixel_bytes(),
+                                               std::move(pixels))) {}
+
+int64_t Dataset::label(int64_t i) const {
+  DBLOCKS_ASSERT(i >= 0 && i < size(), "sample {} of {}", i, size());
+  return labels_[static_cast<size_t>(i)];
+}
+
+std::span<const uint8_t> Dataset::pixels(int64_t i,
+                                         std::vector<uint8_t>& buffer) const {
+  DBLOCKS_ASSERT(i >= 0 && i < size(), "sample {} of {}", i, size());
+  return source_->pixels(i, buffer);
+}
+
+std::vector<uint8_t> Dataset::pixels(int64_t i) const {
+  std::vector<uint8_t> buffer;
+  const std::span<const uint8_t> found = pixels(i, buffer);
+  return {found.begin(), found.end()};
+}
+
+Dataset Dataset::first(int64_t count) const {
+  DBLOCKS_CHECK(count >= 1 && count <= size(), ConfigError,
+                "[data] expected 1 to {} samples of {}, found {}", size(),
+                info_.name, count);
+  Dataset prefix = *this;
+  prefix.labels_.resize(static_cast<size_t>(count));
+  return prefix;
+}
+
+}  // namespace dblocks::data
