@@ -1,0 +1,101 @@
+// SPDX-License-Identifier: Apache-2.0
+// Optimiser of one unit. Plain data: no LibTorch here.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <span>
+
+#include "dblocks/core/fields.h"
+
+namespace dblocks::optim {
+
+/// The learning rate as a function of a block's own step, after warm-up.
+enum class LearningRateSchedule { kConstant, kCosine };
+
+/// Which parameters weight decay applies to.
+enum class WeightDecayOn {
+  kMatrices,  ///< parameters of two or more dimensions inside linear layers
+  kAll,       ///< everything trained, biases and norms too, as published
+};
+
+inline constexpr auto kLearningRateScheduleNames =
+    std::to_array<EnumName<LearningRateSchedule>>(
+        {{LearningRateSchedule::kConstant, "constant"},
+         {LearningRateSchedule::kCosine, "cosine"}});
+inline auto enum_names(LearningRateSchedule) {
+  return std::span(kLearningRateScheduleNames);
+}
+
+inline constexpr auto kWeightDecayOnNames =
+    std::to_array<EnumName<WeightDecayOn>>(
+        {{WeightDecayOn::kMatrices, "matrices"}, {WeightDecayOn::kAll, "all"}});
+inline auto enum_names(WeightDecayOn) {
+  return std::span(kWeightDecayOnNames);
+}
+
+/// AdamW (Loshchilov & Hutter 2019, arXiv 1711.05101) and what surrounds it.
+/// *Units*: every count is in steps of one block.
+struct OptimOptions {
+  /// Peak learning rate, reached at the end of the warm-up.
+  double learning_rate = 1e-3;
+  /// Where the cosine ends; at most learning_rate.
+  double min_learning_rate = 0;
+  /// Decoupled: each step multiplies weights by 1 - rate * weight_decay.
+  double weight_decay = 0.05;
+  /// Decay of the first moment, in [0, 1).
+  double beta1 = 0.9;
+  /// Decay of the second moment, in [0, 1).
+  double beta2 = 0.999;
+  /// Added to the root of the second moment.
+  double eps = 1e-8;
+  /// Largest norm of a unit's whole gradient; 0 = no limit.
+  double clip_norm = 1;
+  LearningRateSchedule schedule = LearningRateSchedule::kCosine;
+  /// Steps of linear warm-up; fewer than the steps of a block.
+  int64_t warmup_steps = 100;
+  WeightDecayOn weight_decay_on = WeightDecayOn::kMatrices;
+  /// Decay of the running average of the weights, in [0, 1); 0 = none kept.
+  double ema_decay = 0;
+  /// Whether evaluation and merging read the averaged weights.
+  bool ema_evaluate = false;
+};
+
+inline void visit_fields(FieldVisitor& visitor, OptimOptions& options) {
+  visitor.field({"learning_rate", "",
+                 "Peak learning rate, reached at the end of the warm-up."},
+                options.learning_rate);
+  visitor.field({"min_learning_rate", "",
+                 "Where the cosine ends; at most learning_rate."},
+                options.min_learning_rate);
+  visitor.field({"weight_decay", "",
+                 "Decoupled: each step multiplies weights by 1 - rate * "
+                 "weight_decay."},
+                options.weight_decay);
+  visitor.field({"beta1", "", "Decay of AdamW's first moment."}, options.beta1);
+  visitor.field({"beta2", "", "Decay of AdamW's second moment."},
+                options.beta2);
+  visitor.field({"eps", "", "Added to the root of AdamW's second moment."},
+                options.eps);
+  visitor.field({"clip_norm", "",
+                 "Largest norm of a block's whole gradient; 0 = no limit."},
+                options.clip_norm);
+  visitor.field({"schedule", "", "Learning rate after the warm-up."},
+                options.schedule);
+  visitor.field({"warmup_steps", "steps of one block",
+                 "Linear warm-up from zero; fewer than train.steps."},
+                options.warmup_steps);
+  visitor.field({"weight_decay_on", "",
+                 "Decay matrices only, or everything trained as the "
+                 "published code does."},
+                options.weight_decay_on);
+  visitor.field({"ema_decay", "",
+                 "Decay per step of the running average of the weights; 0 = "
+                 "none kept."},
+                options.ema_decay);
+  visitor.field({"ema_evaluate", "",
+                 "Whether evaluation and merging read the averaged weights."},
+                options.ema_evaluate);
+}
+
+}  // namespace dblocks::optim
