@@ -1,0 +1,63 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "dblocks/ops/gelu.h"
+
+#include <ATen/Parallel.h>
+#include <ATen/ops/empty_like.h>
+#include <ATen/ops/gelu.h>
+#include <c10/core/GradMode.h>
+#include <torch/csrc/autograd/custom_function.h>
+
+#include "dblocks/ops/gelu_kernel.h"
+
+namespace dblocks::ops {
+namespace {
+
+constexpr int64_t kGrain = 32768;
+
+template <class Element>
+void run_kernel(const at::Tensor& x, at::Tensor& value, at::Tensor& slope) {
+  const auto* in = static_cast<const Element*>(x.const_data_ptr());
+  auto* out = static_cast<Element*>(value.mutable_data_ptr());
+  auto* derivative = static_cast<Element*>(slope.mutable_data_ptr());
+  at::parallel_for(0, x.numel(), kGrain, [&](int64_t begin, int64_t end) {
+    internal::gelu_with_slope(in + begin, out + begin, derivative + begin,
+                              end - begin);
+  });
+}
+
+class Gelu : public torch::autograd::Function<Gelu> {
+ public:
+  static at::Tensor forward(torch::autograd::AutogradContext* context,
+                            const at::Tensor& x) {
+    const at::Tensor dense = x.contiguous();
+    at::Tensor value = at::empty_like(dense), slope = at::empty_like(dense);
+    if (dense.scalar_type() == at::kFloat) {
+      run_kernel<float>(dense, value, slope);
+    } else {
+      run_kernel<uint16_t>(dense, value, slope);
+    }
+    context->save_for_backward({slope});
+    return value;
+  }
+
+  static torch::autograd::tensor_list backward(
+      torch::autograd::AutogradContext* context,
+      const torch::autograd::tensor_list& gradients) {
+    return {gradients[0] * context->get_saved_variables()[0]};
+  }
+};
+
+}  // namespace
+
+at::Tensor gelu_composed(const at::Tensor& x) {
+  return at::gelu(x);
+}
+
+at::Tensor gelu(const at::Tensor& x) {
+  const bool has_kernel = x.is_cpu() && (x.scalar_type() == at::kFloat ||
+                                         x.scalar_type() == at::kBFloat16);
+  const bool wants_graph = c10::GradMode::is_enabled() && x.requires_grad();
+  return has_kernel && wants_graph ? Gelu::apply(x) : gelu_composed(x);
+}
+
+}  // namespace dblocks::ops

@@ -1,0 +1,19 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+namespace dblocks::ops {
+
+/// The exact GELU, x * Phi(x), of any shape in float32 or bfloat16; the result
+/// has x's type. On a CPU, where a graph is wanted, one vectorised pass gives
+/// the value and the derivative, so that the backward pass is a single product
+/// and x itself need not be kept; other devices and types take gelu_composed.
+/// The normal distribution function is within 2e-7 of the exact one.
+/// *Source*: Hendrycks and Gimpel 2016, arXiv 1606.08415.
+at::Tensor gelu(const at::Tensor& x);
+
+/// The readable twin: LibTorch's own operation.
+at::Tensor gelu_composed(const at::Tensor& x);
+
+}  // namespace dblocks::ops
