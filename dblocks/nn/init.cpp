@@ -1,0 +1,60 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "dblocks/nn/init.h"
+
+#include <ATen/ops/dot.h>
+#include <ATen/ops/empty.h>
+#include <ATen/ops/linalg_vector_norm.h>
+#include <c10/core/GradMode.h>
+
+#include "dblocks/core/random.h"
+
+namespace dblocks::nn {
+namespace {
+
+// FNV-1a, 32 bits: spreads names over the streams of one seed.
+uint32_t hash_name(const std::string& name) {
+  uint32_t hash = 2166136261u;
+  for (const unsigned char c : name) {
+    hash = (hash ^ c) * 16777619u;
+  }
+  return hash;
+}
+
+}  // namespace
+
+void fill_normal(const at::Tensor& tensor,
+                 double std,
+                 uint64_t seed,
+                 const std::string& name) {
+  c10::NoGradGuard no_grad;
+  at::Tensor host = at::empty(tensor.sizes(), at::kFloat);
+  RandomStream stream(seed, RandomPurpose::kInitialWeights, hash_name(name),
+                      name.size());
+  stream.fill_normal(
+      {host.mutable_data_ptr<float>(), static_cast<size_t>(host.numel())});
+  at::Tensor(tensor).copy_(host.mul_(std));
+}
+
+void normalise_rows(const at::Tensor& table) {
+  c10::NoGradGuard no_grad;
+  at::Tensor(table).div_(at::linalg_vector_norm(table, 2, {-1}, true));
+}
+
+void orthonormalise_rows(const at::Tensor& table) {
+  c10::NoGradGuard no_grad;
+  if (table.size(0) > table.size(1)) {
+    normalise_rows(table);
+    return;
+  }
+  at::Tensor rows = table.to(at::kDouble);
+  for (int64_t i = 0; i < rows.size(0); ++i) {
+    at::Tensor row = rows[i];
+    for (int64_t j = 0; j < i; ++j) {
+      row.sub_(rows[j] * rows[j].dot(row));
+    }
+    row.div_(row.norm());
+  }
+  at::Tensor(table).copy_(rows);
+}
+
+}  // namespace dblocks::nn

@@ -1,0 +1,25 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <cstdint>
+#include <string>
+
+namespace dblocks::nn {
+
+/// Fills a tensor with N(0, std^2) numbers from a stream keyed by (seed, name):
+/// a parameter starts the same wherever and whenever its block is built.
+void fill_normal(const at::Tensor& tensor,
+                 double std,
+                 uint64_t seed,
+                 const std::string& name);
+
+/// Replaces the rows of a [K, D] table by unit vectors, orthonormal ones where
+/// K <= D (Gram-Schmidt in double on the rows as they are).
+void orthonormalise_rows(const at::Tensor& table);
+
+/// Scales every row of a [K, D] table to unit length.
+void normalise_rows(const at::Tensor& table);
+
+}  // namespace dblocks::nn

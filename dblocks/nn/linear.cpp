@@ -1,0 +1,26 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "dblocks/nn/linear.h"
+
+#include <ATen/ops/linear.h>
+#include <ATen/ops/ones.h>
+#include <ATen/ops/zeros.h>
+
+namespace dblocks::nn {
+
+Linear::Linear(int64_t in, int64_t out, at::ScalarType compute)
+    : compute_(compute) {
+  weight = register_parameter("weight", at::zeros({out, in}));
+  bias = register_parameter("bias", at::zeros({out}));
+}
+
+at::Tensor Linear::forward(const at::Tensor& x) const {
+  // to() returns the tensor itself where the type is right already.
+  return at::linear(x.to(compute_), weight.to(compute_), bias.to(compute_));
+}
+
+NormParameters::NormParameters(int64_t width) {
+  weight = register_parameter("weight", at::ones({width}));
+  bias = register_parameter("bias", at::zeros({width}));
+}
+
+}  // namespace dblocks::nn

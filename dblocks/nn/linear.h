@@ -1,0 +1,33 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <torch/nn/module.h>
+
+#include <cstdint>
+
+namespace dblocks::nn {
+
+/// y = x W^T + b, multiplied in `compute` (float32 or bfloat16) with float32
+/// weights. The result has the type `compute`.
+/// *Shapes*: x: [..., in]; weight: [out, in]; bias: [out]; y: [..., out].
+class Linear : public torch::nn::Module {
+ public:
+  Linear(int64_t in, int64_t out, at::ScalarType compute);
+
+  at::Tensor forward(const at::Tensor& x) const;
+
+  at::Tensor weight, bias;
+
+ private:
+  at::ScalarType compute_;
+};
+
+/// LayerNorm's gain and offset; normalisation itself is ops::norm_modulate.
+class NormParameters : public torch::nn::Module {
+ public:
+  explicit NormParameters(int64_t width);
+
+  at::Tensor weight, bias;  // [D]
+};
+
+}  // namespace dblocks::nn

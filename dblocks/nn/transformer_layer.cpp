@@ -1,0 +1,91 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "dblocks/nn/transformer_layer.h"
+
+#include <ATen/ops/dropout.h>
+#include <ATen/ops/linear.h>
+#include <ATen/ops/silu.h>
+#include <ATen/ops/zeros.h>
+
+#include "dblocks/ops/gelu.h"
+#include "dblocks/ops/residual.h"
+
+namespace dblocks::nn {
+
+Modulation::Modulation(int64_t condition_width,
+                       int64_t width,
+                       int64_t parts,
+                       ModulationOrder order)
+    : parts_(parts), order_(order) {
+  weight =
+      register_parameter("weight", at::zeros({parts * width, condition_width}));
+  bias = register_parameter("bias", at::zeros({parts * width}));
+}
+
+std::vector<at::Tensor> Modulation::forward(const at::Tensor& condition) const {
+  at::Tensor all = at::linear(condition, weight, bias);
+  if (order_ == ModulationOrder::kLinearSilu) {
+    all = at::silu(all);
+  }
+  return all.chunk(parts_, -1);
+}
+
+Mlp::Mlp(int64_t width, int64_t hidden, at::ScalarType compute)
+    : up_(std::make_shared<Linear>(width, hidden, compute)),
+      down_(std::make_shared<Linear>(hidden, width, compute)) {
+  register_module("up", up_);
+  register_module("down", down_);
+}
+
+at::Tensor Mlp::forward(const at::Tensor& x) const {
+  return down_->forward(ops::gelu(up_->forward(x)));
+}
+
+TransformerLayer::TransformerLayer(const TransformerLayerOptions& options)
+    : options_(options),
+      attention_norm_(std::make_shared<NormParameters>(options.width)),
+      mlp_norm_(std::make_shared<NormParameters>(options.width)),
+      attention_(std::make_shared<SelfAttention>(
+          options.width, options.heads, options.dropout, options.compute)),
+      mlp_(std::make_shared<Mlp>(
+          options.width, options.mlp_width, options.compute)) {
+  register_module("attention_norm", attention_norm_);
+  register_module("attention", attention_);
+  register_module("mlp_norm", mlp_norm_);
+  register_module("mlp", mlp_);
+  if (options.condition_width > 0) {
+    modulation_ = register_module(
+        "modulation",
+        std::make_shared<Modulation>(options.condition_width, options.width, 6,
+                                     options.modulation));
+  }
+}
+
+at::Tensor TransformerLayer::drop(const at::Tensor& branch) const {
+  const bool active = is_training() && options_.dropout > 0;
+  return active ? at::dropout(branch, options_.dropout, true) : branch;
+}
+
+at::Tensor TransformerLayer::forward(const at::Tensor& h,
+                                     const at::Tensor& condition) {
+  // Order of the parts: shift, scale, gate of attention, then of the MLP.
+  std::vector<at::Tensor> m(6);
+  if (modulation_) {
+    m = modulation_->forward(condition);
+    if (options_.gate_offset != 0) {
+      m[2] = m[2] + options_.gate_offset;
+      m[5] = m[5] + options_.gate_offset;
+    }
+  }
+  const auto norm = [&](const at::Tensor& x, const NormParameters& p,
+                        const at::Tensor& shift, const at::Tensor& scale) {
+    return ops::norm_modulate(x, p.weight, p.bias, options_.layer_norm_eps,
+                              shift, scale);
+  };
+  const at::Tensor mixed = ops::gated_residual(
+      h, drop(attention_->forward(norm(h, *attention_norm_, m[0], m[1]))),
+      m[2]);
+  return ops::gated_residual(
+      mixed, drop(mlp_->forward(norm(mixed, *mlp_norm_, m[3], m[4]))), m[5]);
+}
+
+}  // namespace dblocks::nn
