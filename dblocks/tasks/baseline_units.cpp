@@ -1,0 +1,86 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "dblocks/tasks/baseline_units.h"
+
+#include <ATen/ops/cross_entropy_loss.h>
+#include <c10/core/GradMode.h>
+
+#include <utility>
+
+#include "dblocks/tasks/unit_parameters.h"
+
+namespace dblocks::tasks {
+namespace {
+
+LossValue plain_loss(const at::Tensor& logits,
+                     const at::Tensor& labels,
+                     double label_smoothing) {
+  return {at::cross_entropy_loss(logits, labels, {}, at::Reduction::Mean, -100,
+                                 label_smoothing),
+          logits.detach().argmax(-1).eq(labels).sum()};
+}
+
+}  // namespace
+
+PlainUnit::PlainUnit(int64_t index,
+                     std::shared_ptr<models::VitStage> network,
+                     double label_smoothing)
+    : index_(index),
+      network_(std::move(network)),
+      label_smoothing_(label_smoothing) {}
+
+at::Tensor PlainUnit::logits(const at::Tensor& images) const {
+  return network_->classify(network_->features(images));
+}
+
+LossValue PlainUnit::loss(const LabelledBatch& batch, const StepKey&) {
+  return plain_loss(logits(batch.images), batch.labels, label_smoothing_);
+}
+
+std::vector<UnitParameter> PlainUnit::parameters() {
+  return unit_parameters(*network_, index_, {});
+}
+
+GreedyUnit::GreedyUnit(int64_t index,
+                       std::vector<std::shared_ptr<models::VitStage>> before,
+                       std::shared_ptr<models::VitStage> own,
+                       double label_smoothing)
+    : index_(index),
+      before_(std::move(before)),
+      own_(std::move(own)),
+      label_smoothing_(label_smoothing) {
+  for (const auto& stage : before_) {
+    stage->eval();
+  }
+}
+
+at::Tensor GreedyUnit::inputs(const at::Tensor& images) const {
+  c10::NoGradGuard no_grad;
+  at::Tensor hidden = images;
+  for (const auto& stage : before_) {
+    hidden = stage->features(hidden);
+  }
+  return hidden;
+}
+
+at::Tensor GreedyUnit::logits(const at::Tensor& images) const {
+  return own_->classify(own_->features(inputs(images)));
+}
+
+LossValue GreedyUnit::loss(const LabelledBatch& batch, const StepKey&) {
+  return plain_loss(logits(batch.images), batch.labels, label_smoothing_);
+}
+
+std::vector<UnitParameter> GreedyUnit::parameters() {
+  return unit_parameters(*own_, index_, {});
+}
+
+std::vector<Context> GreedyUnit::context() {
+  std::vector<Context> result;
+  for (size_t i = 0; i < before_.size(); ++i) {
+    const auto unit = static_cast<int64_t>(i);
+    result.push_back({unit, unit_parameters(*before_[i], unit, {})});
+  }
+  return result;
+}
+
+}  // namespace dblocks::tasks

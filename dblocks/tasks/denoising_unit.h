@@ -1,0 +1,72 @@
+// SPDX-License-Identifier: Apache-2.0
+// One block of block-wise training: classification by denoising the label's
+// embedding with a cross-entropy loss.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <vector>
+
+#include "dblocks/blocks/denoiser.h"
+#include "dblocks/blocks/options.h"
+#include "dblocks/nn/block_network.h"
+#include "dblocks/noise/partition.h"
+#include "dblocks/tasks/options.h"
+#include "dblocks/tasks/unit.h"
+
+namespace dblocks::tasks {
+
+/// The noise of one training batch. *Shapes*: sigma: [N]; epsilon: [N, D].
+struct BatchNoise {
+  at::Tensor sigma, epsilon;
+};
+
+/// Draws a batch's noise for block `key.unit` on the CPU: sigma from the
+/// block's widened interval, or sigma_max for the `anchor` share of block 0's
+/// samples; epsilon standard normal.
+BatchNoise draw_noise(const noise::Partition& partition,
+                      double anchor,
+                      const StepKey& key,
+                      int64_t num_samples,
+                      int64_t width);
+
+/// The weighted cross-entropy of a batch.
+/// *Shapes*: cross_entropy: [N]; sigma: [N]; result: scalar.
+/// *Source*: the paper's equation 6 weighs each sample by w(sigma) (kLiteral);
+/// in the published code the product of [N] and [N, 1] broadcasts, so that what
+/// is minimised is mean(cross-entropy) * mean(w) (kPublished).
+at::Tensor weighted_loss(const at::Tensor& cross_entropy,
+                         const at::Tensor& sigma,
+                         double sigma_data,
+                         LossWeight weight);
+
+class DenoisingUnit : public Unit {
+ public:
+  DenoisingUnit(int64_t block,
+                std::shared_ptr<nn::BlockNetwork> network,
+                const noise::Partition& partition,
+                double sigma_data,
+                const ClassificationOptions& options,
+                const blocks::OwnershipOptions& ownership);
+
+  LossValue loss(const LabelledBatch& batch, const StepKey& key) override;
+
+  /// The same with the noise given. *Shapes*: sigma: [N]; epsilon: [N, D].
+  LossValue loss_with_noise(const LabelledBatch& batch,
+                            const BatchNoise& noise);
+
+  torch::nn::Module& network() override { return denoiser_.network(); }
+  std::vector<UnitParameter> parameters() override;
+  const blocks::Denoiser& denoiser() const { return denoiser_; }
+
+ private:
+  int64_t block_;
+  blocks::Denoiser denoiser_;
+  noise::Partition partition_;
+  double sigma_data_;
+  ClassificationOptions options_;
+  blocks::OwnershipOptions ownership_;
+};
+
+}  // namespace dblocks::tasks

@@ -1,0 +1,69 @@
+// SPDX-License-Identifier: Apache-2.0
+// What the trainer sees of a method: units, each trained alone. A unit of
+// block-wise training is a block; of an end-to-end run, the whole network.
+#pragma once
+
+#include <ATen/core/Tensor.h>
+#include <torch/nn/module.h>
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "dblocks/blocks/options.h"
+
+namespace dblocks::tasks {
+
+/// A batch on the device that trains. *Shapes*: images: [N, C, Y, X] float32;
+/// labels: [N] int64.
+struct LabelledBatch {
+  at::Tensor images, labels;
+};
+
+/// Names one optimiser step of one unit; every random number of the step comes
+/// from streams keyed by it.
+struct StepKey {
+  uint64_t seed = 0;
+  int64_t unit = 0;
+  int64_t step = 0;
+};
+
+/// What a step's forward pass gives.
+struct LossValue {
+  at::Tensor loss;         ///< scalar with a graph: the weighted loss
+  at::Tensor num_correct;  ///< scalar int64: samples whose top class is right
+};
+
+/// A parameter of a unit and who trains it.
+struct UnitParameter {
+  std::string name;  ///< its name in files
+  at::Tensor tensor;
+  blocks::Ownership ownership = blocks::Ownership::kPerBlock;
+  bool is_matrix = true;  ///< see blocks::is_matrix
+};
+
+/// Weights that a unit reads but does not train: those of an earlier unit.
+struct Context {
+  int64_t unit = 0;
+  std::vector<UnitParameter> parameters;
+};
+
+/// A network that is trained alone, and its loss.
+class Unit {
+ public:
+  virtual ~Unit() = default;
+
+  /// The loss of one batch. *Errors*: those of LibTorch.
+  virtual LossValue loss(const LabelledBatch& batch, const StepKey& key) = 0;
+
+  /// The network that trains. Its training mode decides about dropout.
+  virtual torch::nn::Module& network() = 0;
+
+  /// Parameters of the network, in a fixed order.
+  virtual std::vector<UnitParameter> parameters() = 0;
+
+  /// Earlier units whose weights have to be loaded before a step.
+  virtual std::vector<Context> context() { return {}; }
+};
+
+}  // namespace dblocks::tasks
