@@ -1,0 +1,192 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "dblocks/train/unit_state.h"
+
+#include <c10/core/GradMode.h>
+#include <nlohmann/json.hpp>
+
+#include <algorithm>
+#include <cstring>
+#include <utility>
+
+#include "dblocks/core/error.h"
+
+namespace dblocks::train {
+namespace {
+
+using checkpoint::SafetensorsFile;
+using Buffer = FlatState::Buffer;
+using Json = nlohmann::ordered_json;
+
+constexpr const char* kFirstMoment = "first_moment.";
+constexpr const char* kSecondMoment = "second_moment.";
+constexpr uint64_t kMaxStateBytes = 1 << 20;
+
+std::vector<TensorBytes> all_tensors(const SafetensorsFile& file) {
+  return {file.tensors().begin(), file.tensors().end()};
+}
+
+std::string state_text(int64_t step, const LogWindow& window) {
+  return Json{{"step", step},
+              {"window_loss_sum", window.loss_sum},
+              {"window_correct", window.num_correct},
+              {"window_samples", window.num_samples},
+              {"window_steps", window.num_steps}}
+             .dump(2) +
+         "\n";
+}
+
+int64_t read_state(const std::filesystem::path& file, LogWindow& window) {
+  const std::string text = real_file_system().read_file(file, kMaxStateBytes);
+  const Json json = Json::parse(text, nullptr, false);
+  try {
+    window.loss_sum = json.at("window_loss_sum").get<double>();
+    window.num_correct = json.at("window_correct").get<int64_t>();
+    window.num_samples = json.at("window_samples").get<int64_t>();
+    window.num_steps = json.at("window_steps").get<int64_t>();
+    return json.at("step").get<int64_t>();
+  } catch (const Json::exception& error) {
+    throw CheckpointError(
+        fmt::format("[checkpoint] {}: expected the state of "
+                    "a unit, found: {}",
+                    file.string(), error.what()));
+  }
+}
+
+}  // namespace
+
+std::vector<NamedParameter> parameters_of(tasks::Unit& unit,
+                                          blocks::Ownership ownership,
+                                          optim::WeightDecayOn decay_on) {
+  std::vector<NamedParameter> result;
+  for (const tasks::UnitParameter& p : unit.parameters()) {
+    if (p.ownership == ownership) {
+      result.push_back({p.name, p.tensor,
+                        p.is_matrix || decay_on == optim::WeightDecayOn::kAll});
+    }
+  }
+  return result;
+}
+
+std::vector<checkpoint::CheckpointFile> state_files(
+    FlatState& state, std::vector<TensorBytes> more) {
+  std::vector<TensorBytes> weights = state.tensors(Buffer::kWeights);
+  weights.insert(weights.end(), more.begin(), more.end());
+  std::vector<TensorBytes> moments =
+      state.tensors(Buffer::kFirstMoment, kFirstMoment);
+  const std::vector<TensorBytes> second =
+      state.tensors(Buffer::kSecondMoment, kSecondMoment);
+  moments.insert(moments.end(), second.begin(), second.end());
+  std::vector<checkpoint::CheckpointFile> files;
+  files.push_back(
+      checkpoint::tensor_file(checkpoint::kWeightsName, std::move(weights)));
+  files.push_back(
+      checkpoint::tensor_file(checkpoint::kOptimizerName, std::move(moments)));
+  if (state.average().defined()) {
+    files.push_back(checkpoint::tensor_file(checkpoint::kEmaName,
+                                            state.tensors(Buffer::kAverage)));
+  }
+  return files;
+}
+
+void load_state(FlatState& state, const std::filesystem::path& folder) {
+  const auto read = [&](Buffer buffer, const char* name, const char* prefix) {
+    const SafetensorsFile file(folder / name);
+    state.load(buffer, all_tensors(file), file.path().string(), prefix);
+  };
+  read(Buffer::kWeights, checkpoint::kWeightsName, "");
+  read(Buffer::kFirstMoment, checkpoint::kOptimizerName, kFirstMoment);
+  read(Buffer::kSecondMoment, checkpoint::kOptimizerName, kSecondMoment);
+  if (state.average().defined()) {
+    read(Buffer::kAverage, checkpoint::kEmaName, "");
+  }
+}
+
+void load_parameters(const std::vector<tasks::UnitParameter>& parameters,
+                     const std::filesystem::path& path) {
+  c10::NoGradGuard no_grad;
+  const SafetensorsFile file(path);
+  for (const tasks::UnitParameter& p : parameters) {
+    const at::Tensor saved = as_tensor(file.at(p.name));
+    DBLOCKS_CHECK(
+        saved.scalar_type() == at::kFloat && saved.sizes() == p.tensor.sizes(),
+        CheckpointError,
+        "[checkpoint] {}: tensor '{}' has another type or shape than "
+        "this recipe's network",
+        path.string(), p.name);
+    at::Tensor(p.tensor).copy_(saved);
+  }
+}
+
+UnitState::UnitState(std::unique_ptr<tasks::Unit> unit,
+                     const optim::OptimOptions& options,
+                     FlatState* shared,
+                     at::Device device)
+    : unit_(std::move(unit)), shared_(shared) {
+  unit_->network().to(device);
+  for (const tasks::Context& context : unit_->context()) {
+    for (const tasks::UnitParameter& p : context.parameters) {
+      at::Tensor tensor = p.tensor;
+      tensor.set_data(tensor.to(device));
+    }
+  }
+  const auto parameters = [&](blocks::Ownership ownership) {
+    return parameters_of(*unit_, ownership, options.weight_decay_on);
+  };
+  owned_ =
+      std::make_unique<FlatState>(parameters(blocks::Ownership::kPerBlock));
+  if (options.ema_decay > 0) {
+    owned_->enable_average();
+  }
+  const auto shared_parameters = parameters(blocks::Ownership::kShared);
+  DBLOCKS_ASSERT(shared_ != nullptr || shared_parameters.empty(),
+                 "a unit with shared parts needs their state");
+  if (shared_ != nullptr) {
+    shared_->attach(shared_parameters);
+  }
+  frozen_ = parameters(blocks::Ownership::kFrozen);
+  for (NamedParameter& p : frozen_) {
+    p.tensor = p.tensor.detach().cpu().contiguous();
+  }
+  unit_->network().train();
+}
+
+Hash128 UnitState::frozen_hash() const {
+  if (frozen_.empty()) {
+    return {};
+  }
+  Hasher hasher;
+  for (const NamedParameter& p : frozen_) {
+    hasher.update(p.name);
+    hasher.update(as_bytes(p.name, p.tensor).bytes);
+  }
+  return hasher.digest();
+}
+
+std::vector<checkpoint::CheckpointFile> UnitState::files() {
+  std::vector<TensorBytes> frozen;
+  for (const NamedParameter& p : frozen_) {
+    frozen.push_back(as_bytes(p.name, p.tensor));
+  }
+  std::vector<checkpoint::CheckpointFile> files =
+      state_files(*owned_, std::move(frozen));
+  files.push_back(checkpoint::text_file(checkpoint::kStateName,
+                                        state_text(step(), window_)));
+  return files;
+}
+
+void UnitState::load(const std::filesystem::path& folder) {
+  load_state(*owned_, folder);
+  const SafetensorsFile weights(folder / checkpoint::kWeightsName);
+  for (const NamedParameter& p : frozen_) {
+    const TensorBytes& saved = weights.at(p.name);
+    const TensorBytes made = as_bytes(p.name, p.tensor);
+    DBLOCKS_CHECK(
+        std::ranges::equal(saved.bytes, made.bytes), CheckpointError,
+        "[checkpoint] {}: expected the frozen tensor '{}' that the seed "
+        "gives, found another one",
+        weights.path().string(), p.name);
+  }
+  owned_->step = read_state(folder / checkpoint::kStateName, window_);
+}
+
+}  // namespace dblocks::train

@@ -1,0 +1,24 @@
+// SPDX-License-Identifier: Apache-2.0
+// The optimiser on flat states: fused kernels on the CPU, the same arithmetic
+// out of LibTorch's operations on other devices.
+#pragma once
+
+#include "dblocks/core/flat_state.h"
+#include "dblocks/optim/adamw.h"
+
+namespace dblocks::train {
+
+/// Norm of a state's whole gradient; not finite if any element is not.
+double gradient_norm(const FlatState& state);
+
+/// One AdamW update of the state's weights and moments; see
+/// optim::adamw_update. `step.step` is the number of this update.
+void adamw_update(FlatState& state, const optim::AdamWStep& step);
+
+/// The twin of adamw_update that runs on any device.
+void adamw_update_composed(FlatState& state, const optim::AdamWStep& step);
+
+/// Moves the state's average, which must exist, one step towards the weights.
+void ema_update(FlatState& state, double decay);
+
+}  // namespace dblocks::train

@@ -1,0 +1,83 @@
+// SPDX-License-Identifier: Apache-2.0
+// Only the unit that trains is in memory.
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <set>
+
+#include "dblocks/memory/meter.h"
+#include "dblocks/train/memory_probe.h"
+#include "tests/train/toy_run.h"
+
+namespace dblocks::train {
+namespace {
+
+using testing::TemporaryFolder;
+using testing::toy_setup;
+
+/// Live tensor bytes after every step of a run, without the loaders' batches
+/// (these are no tensors).
+std::set<int64_t> live_bytes(const RunSetup& setup) {
+  TemporaryFolder folder;
+  const data::Dataset images = testing::toy_images();
+  const int64_t before = memory::cpu_live_bytes();
+  std::set<int64_t> seen;
+  Trainer trainer(setup, images, RunFolder(folder.path()),
+                  {.on_progress = [&](const report::Progress&) {
+                    seen.insert(memory::cpu_live_bytes() - before);
+                  }});
+  trainer.run();
+  EXPECT_EQ(memory::cpu_live_bytes(), before) << "something stayed behind";
+  return seen;
+}
+
+RunSetup with_layers(int64_t num_layers, int64_t num_blocks) {
+  RunSetup setup = toy_setup();
+  setup.train.schedule = TrainingSchedule::kAlternating;
+  setup.train.steps = 4;
+  setup.task.shape.options.num_layers = num_layers;
+  setup.task.blocks.num_blocks = num_blocks;
+  return setup;
+}
+
+TEST(ResidencyTest, NoTensorOfAnIdleBlockIsAlive) {
+  memory::install_cpu_meter();
+  // One layer a block: what is alive must not depend on how many blocks there
+  // are, though every one of them has trained and will train again.
+  const std::set<int64_t> three = live_bytes(with_layers(3, 3));
+  const std::set<int64_t> six = live_bytes(with_layers(6, 6));
+  ASSERT_FALSE(three.empty());
+  EXPECT_EQ(*three.rbegin(), *six.rbegin());
+  EXPECT_EQ(*three.begin(), *three.rbegin()) << "grows from step to step";
+}
+
+TEST(ResidencyTest, ResidentStateIsWeightsGradientMomentsAndAverageOfOneBlock) {
+  memory::install_cpu_meter();
+  const std::set<int64_t> seen = live_bytes(with_layers(3, 3));
+  const data::Dataset images = testing::toy_images();
+  const StepMemory block =
+      measure_step_memory(with_layers(3, 3), images).front();
+  const int64_t five_buffers = block.num_parameters * 4 * 5;
+  EXPECT_GE(*seen.rbegin(), five_buffers);
+  // Alignment, the frozen table and its saved copy are all there is besides.
+  EXPECT_LE(*seen.rbegin(), five_buffers * 1.1);
+}
+
+TEST(ResidencyTest, TheBlockStepPeaksFarBelowTheEndToEndStep) {
+  memory::install_cpu_meter();
+  RunSetup setup = with_layers(6, 3);
+  const data::Dataset images = testing::toy_images();
+  const auto peak = [&] {
+    int64_t largest = 0;
+    for (const StepMemory& m : measure_step_memory(setup, images)) {
+      largest = std::max(largest, m.peak_bytes);
+    }
+    return largest;
+  };
+  const int64_t blocks = peak();
+  setup.task.method = tasks::Method::kEndToEnd;
+  EXPECT_LT(static_cast<double>(blocks), 0.6 * static_cast<double>(peak()));
+}
+
+}  // namespace
+}  // namespace dblocks::train
