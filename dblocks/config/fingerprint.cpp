@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "dblocks/config/fingerprint.h"
+
+#include <algorithm>
+#include <array>
+#include <string_view>
+
+#include "dblocks/config/field_list.h"
+#include "dblocks/core/hash.h"
+
+namespace dblocks::config {
+
+namespace {
+
+/// Keys, or whole tables (with a dot at the end), that never change weights.
+constexpr auto kWithoutEffect = std::to_array<std::string_view>(
+    {"name", "noise.preset", "data.root", "data.test_samples", "data.workers",
+     "data.prefetch", "classification.bridge",
+     "classification.normalised_bridge_table", "readout.", "optim.ema_evaluate",
+     "train.log_every_steps", "checkpoint."});
+
+/// Keys of the order of blocks.
+constexpr auto kOrder = std::to_array<std::string_view>(
+    {"train.schedule", "train.steps_per_visit"});
+
+}  // namespace
+
+bool changes_weights(const RunConfig& config, const std::string& key) {
+  if (std::ranges::find(kOrder, key) != kOrder.end()) {
+    return blocks::has_shared_parts(config.blocks.ownership);
+  }
+  return std::ranges::none_of(kWithoutEffect, [&](std::string_view entry) {
+    return entry.ends_with('.') ? key.starts_with(entry) : key == entry;
+  });
+}
+
+std::string fingerprint(const RunConfig& config) {
+  std::string text;
+  for (const Field& field : list_fields(config).fields) {
+    if (changes_weights(config, field.key)) {
+      text += field.key + " = " + to_toml(field.value) + "\n";
+    }
+  }
+  return hash_bytes(text).hex();
+}
+
+std::vector<Difference> differences(const RunConfig& first,
+                                    const RunConfig& second) {
+  const FieldList a = list_fields(first);
+  const FieldList b = list_fields(second);
+  std::vector<Difference> found;
+  for (size_t i = 0; i < a.fields.size(); ++i) {
+    const std::string& key = a.fields[i].key;
+    // NaN aside, equal text and equal values are the same thing.
+    const std::string value = to_toml(a.fields[i].value);
+    const std::string other = to_toml(b.fields[i].value);
+    if (value != other &&
+        (changes_weights(first, key) || changes_weights(second, key))) {
+      found.push_back({key, value, other});
+    }
+  }
+  return found;
+}
+
+}  // namespace dblocks::config

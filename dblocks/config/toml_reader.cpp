@@ -1,0 +1,229 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "dblocks/config/toml_reader.h"
+
+// Lists and inline tables are parsed by recursion; recipes nest one deep.
+#define TOML_MAX_NESTED_VALUES 16
+#include <toml++/toml.h>
+
+#include <algorithm>
+
+#include "dblocks/core/error.h"
+
+namespace dblocks::config {
+
+namespace {
+
+/// Dots that one dotted key may hold. Each makes a nested table, which is
+/// destroyed by recursion, and the parser itself knows no limit.
+constexpr int kMaxDots = 8;
+constexpr size_t kMaxShownBytes = 60;
+
+/// Walks over the text once and refuses what the parser would accept but the
+/// stack would not. Strings over several lines are refused so that a string
+/// always ends on its line and this walk agrees with the parser.
+class ShapeCheck {
+ public:
+  ShapeCheck(std::string_view text, std::string_view source)
+      : text_(text), source_(source) {}
+
+  void run() {
+    while (at_ < text_.size()) {
+      step(text_[at_]);
+      ++at_;
+    }
+  }
+
+ private:
+  void step(char c) {
+    if (c == '\0') {
+      fail("text, found a NUL byte");
+    } else if (c == '\n') {
+      ++line_;
+      dots_ = 0;
+    } else if (c == '#') {
+      skip_comment();
+    } else if (c == '"' || c == '\'') {
+      skip_string(c);
+    } else if (c == '.') {
+      if (++dots_ > kMaxDots) {
+        fail(fmt::format("keys of at most {} parts, found a longer one",
+                         kMaxDots + 1));
+      }
+    } else if (c == ',' || c == '=' || c == '[' || c == '{') {
+      dots_ = 0;
+    }
+  }
+
+  // Both leave `at_` on the last character that they skip.
+  void skip_comment() {
+    while (at_ + 1 < text_.size() && text_[at_ + 1] != '\n') {
+      ++at_;
+    }
+  }
+  void skip_string(char quote) {
+    if (text_.substr(at_, 3) == std::string(3, quote)) {
+      fail("strings of one line, found one of several lines");
+    }
+    while (at_ + 1 < text_.size() && text_[at_ + 1] != '\n') {
+      ++at_;
+      if (text_[at_] == quote) {
+        return;
+      }
+      if (text_[at_] == '\\' && quote == '"' && at_ + 1 < text_.size() &&
+          text_[at_ + 1] != '\n') {
+        ++at_;
+      }
+    }
+  }
+
+  [[noreturn]] void fail(std::string_view expected) const {
+    throw ConfigError(
+        fmt::format("[config] expected {} ({}:{})", expected, source_, line_));
+  }
+
+  std::string_view text_;
+  std::string_view source_;
+  size_t at_ = 0;
+  int64_t line_ = 1;
+  int dots_ = 0;
+};
+
+toml::table parse(std::string_view text, std::string_view source) {
+  DBLOCKS_CHECK(text.size() <= kMaxRecipeBytes, ConfigError,
+                "[config] expected a recipe of at most {} bytes, found {} ({})",
+                kMaxRecipeBytes, text.size(), source);
+  ShapeCheck(text, source).run();
+  return toml::parse(text);
+}
+
+template <class T>
+FieldValue list_of(const toml::array& array) {
+  std::vector<T> values;
+  for (const toml::node& node : array) {
+    values.push_back(*node.value<T>());
+  }
+  return values;
+}
+
+/// The value of a node; nothing for types that recipes do not use.
+std::optional<FieldValue> value_of(const toml::node& node) {
+  if (const auto* flag = node.as_boolean()) {
+    return flag->get();
+  }
+  if (const auto* integer = node.as_integer()) {
+    return integer->get();
+  }
+  if (const auto* number = node.as_floating_point()) {
+    return number->get();
+  }
+  if (const auto* text = node.as_string()) {
+    return text->get();
+  }
+  if (const auto* array = node.as_array()) {
+    const auto is_integer = [](const toml::node& n) { return n.is_integer(); };
+    const auto is_number = [](const toml::node& n) { return n.is_number(); };
+    if (std::all_of(array->begin(), array->end(), is_integer)) {
+      return list_of<int64_t>(*array);
+    }
+    if (std::all_of(array->begin(), array->end(), is_number)) {
+      return list_of<double>(*array);
+    }
+  }
+  return std::nullopt;
+}
+
+std::string found_in(const toml::node& node,
+                     const std::optional<FieldValue>& value) {
+  if (node.is_table()) {
+    return "a table";
+  }
+  if (!value) {
+    return node.is_array() ? "a list that holds other than numbers"
+                           : "a date or time";
+  }
+  if (const auto* text = std::get_if<std::string>(&*value)) {
+    return fmt::format("a string {}", shown(*text));
+  }
+  if (std::holds_alternative<bool>(*value)) {
+    return to_toml(*value);
+  }
+  if (node.is_array()) {
+    return std::string(type_name(*value));
+  }
+  return fmt::format("{} {}", type_name(*value), to_toml(*value));
+}
+
+TomlEntry entry_of(std::string key, const toml::node& node) {
+  TomlEntry entry;
+  entry.key = std::move(key);
+  entry.line = node.source().begin.line;
+  entry.is_table = node.is_table();
+  entry.value = value_of(node);
+  entry.found = found_in(node, entry.value);
+  return entry;
+}
+
+/// A part of a dotted key; quoted where it could pass for several.
+std::string key_part(std::string_view part) {
+  const bool bare =
+      !part.empty() && std::ranges::all_of(part, [](unsigned char c) {
+        return std::isalnum(c) || c == '_' || c == '-';
+      });
+  return bare && part.size() <= kMaxShownBytes ? std::string(part)
+                                               : shown(part);
+}
+
+void collect(const toml::table& table,
+             const std::string& prefix,
+             std::vector<TomlEntry>& entries) {
+  for (const auto& [key, node] : table) {
+    const std::string full = prefix + key_part(key.str());
+    entries.push_back(entry_of(full, node));
+    // A table made by a dotted key has no line of its own.
+    entries.back().line = key.source().begin.line;
+    if (const auto* child = node.as_table()) {
+      collect(*child, full + ".", entries);
+    }
+  }
+}
+
+}  // namespace
+
+std::vector<TomlEntry> read_toml(std::string_view text,
+                                 std::string_view source) {
+  std::vector<TomlEntry> entries;
+  try {
+    collect(parse(text, source), "", entries);
+  } catch (const toml::parse_error& error) {
+    throw ConfigError(
+        fmt::format("[config] expected valid TOML, found: {} "
+                    "({}:{}, column {})",
+                    error.description(), source, error.source().begin.line,
+                    error.source().begin.column));
+  }
+  std::ranges::stable_sort(entries, {}, &TomlEntry::line);
+  return entries;
+}
+
+std::optional<TomlEntry> read_toml_value(std::string_view text) {
+  try {
+    const toml::table table = parse(fmt::format("value = {}", text), "--set");
+    // More than one key means that `text` was more than a value.
+    if (table.size() == 1) {
+      return entry_of("value", *table.get("value"));
+    }
+  } catch (const toml::parse_error&) {
+    // Not TOML; the caller may take it for a bare word.
+  }
+  return std::nullopt;
+}
+
+std::string shown(std::string_view text) {
+  if (text.size() <= kMaxShownBytes) {
+    return to_toml(std::string(text));
+  }
+  return fmt::format("{}...",
+                     to_toml(std::string(text.substr(0, kMaxShownBytes))));
+}
+
+}  // namespace dblocks::config

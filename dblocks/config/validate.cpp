@@ -1,0 +1,131 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "dblocks/config/validate.h"
+
+#include <algorithm>
+#include <array>
+#include <initializer_list>
+#include <string_view>
+
+#include "dblocks/blocks/split.h"
+#include "dblocks/config/field_list.h"
+#include "dblocks/config/ranges.h"
+#include "dblocks/core/error.h"
+
+namespace dblocks::config {
+
+namespace {
+
+using tasks::Method;
+
+void validate_model(const models::VitOptions& model) {
+  DBLOCKS_CHECK(model.width % model.heads == 0, ConfigError,
+                "[config] expected model.heads to divide model.width, found "
+                "{} heads and width {}",
+                model.heads, model.width);
+  DBLOCKS_CHECK(model.sigma_embedding_width > 0 || model.width >= 6,
+                ConfigError,
+                "[config] expected model.width of at least 6, found {}. Hint: "
+                "or set model.sigma_embedding_width",
+                model.width);
+}
+
+void validate_noise(const RunConfig& config) {
+  noise::validate(config.noise);
+  // Making a partition checks the rest of its options.
+  const noise::Partition partition(noise::resolve(config.noise),
+                                   config.partition, config.blocks.num_blocks);
+}
+
+void validate_length(const RunConfig& config) {
+  const auto& train = config.train;
+  DBLOCKS_CHECK((train.steps > 0) != (train.epochs > 0), ConfigError,
+                "[config] expected exactly one of train.steps and "
+                "train.epochs above 0, found steps {} and epochs {}",
+                train.steps, train.epochs);
+  DBLOCKS_CHECK(train.steps == 0 || config.optim.warmup_steps < train.steps,
+                ConfigError,
+                "[config] expected optim.warmup_steps below the {} steps of a "
+                "block (train.steps or train.epochs), found {}",
+                train.steps, config.optim.warmup_steps);
+}
+
+void validate_optim(const optim::OptimOptions& optim) {
+  DBLOCKS_CHECK(optim.min_learning_rate <= optim.learning_rate, ConfigError,
+                "[config] expected optim.min_learning_rate of at most "
+                "optim.learning_rate = {}, found {}",
+                optim.learning_rate, optim.min_learning_rate);
+  DBLOCKS_CHECK(optim.ema_decay > 0 || !optim.ema_evaluate, ConfigError,
+                "[config] expected optim.ema_decay above 0 with "
+                "optim.ema_evaluate = true, found 0: no average is kept");
+}
+
+void validate_data(const data::DataOptions& data) {
+  DBLOCKS_CHECK(
+      data.train_samples == 0 || data.train_samples >= data.batch_size,
+      ConfigError,
+      "[config] expected data.batch_size of at most data.train_samples "
+      "= {}, found {}",
+      data.train_samples, data.batch_size);
+  DBLOCKS_CHECK(
+      data.mean.size() == data.std.size() || data.mean.empty() ||
+          data.std.empty(),
+      ConfigError,
+      "[config] expected data.mean and data.std of one length, one number per "
+      "channel, found {} and {}",
+      data.mean.size(), data.std.size());
+}
+
+void validate_method(const RunConfig& config) {
+  DBLOCKS_CHECK(
+      config.method != Method::kGreedy ||
+          config.train.schedule == train::TrainingSchedule::kSequential,
+      ConfigError,
+      "[config] expected train.schedule = sequential with method = "
+      "greedy, whose blocks read the finished ones before, found {}",
+      enum_name(config.train.schedule));
+  DBLOCKS_CHECK(config.method != Method::kDiffusionBlocks ||
+                    config.blocks.ownership.head != blocks::Ownership::kFrozen,
+                ConfigError,
+                "[config] expected blocks.ownership.head = per_block or "
+                "shared, found frozen: the classifier starts at zero and "
+                "would stay there");
+}
+
+}  // namespace
+
+void validate(const RunConfig& config) {
+  check_ranges(list_fields(config));
+  validate_model(config.model);
+  blocks::validate(config.blocks, config.model.num_layers);
+  validate_noise(config);
+  validate_length(config);
+  validate_optim(config.optim);
+  validate_data(config.data);
+  validate_method(config);
+}
+
+void validate_for_data(const RunConfig& config,
+                       const data::DatasetInfo& info,
+                       int64_t train_size) {
+  const int64_t patch = config.model.patch;
+  DBLOCKS_CHECK(info.rows % patch == 0 && info.columns % patch == 0,
+                ConfigError,
+                "[config] expected model.patch to divide the {} x {} pixels "
+                "of {}, found {}",
+                info.rows, info.columns, info.name, patch);
+  DBLOCKS_CHECK(
+      config.method != Method::kDiffusionBlocks ||
+          config.task.target_table != tasks::TargetTable::kOrthonormal ||
+          info.num_classes() <= config.model.width,
+      ConfigError,
+      "[config] expected model.width of at least the {} classes of {} with "
+      "classification.target_table = orthonormal, found {}. Hint: random_unit "
+      "takes any width",
+      info.num_classes(), info.name, config.model.width);
+  DBLOCKS_CHECK(config.data.batch_size <= train_size, ConfigError,
+                "[config] expected data.batch_size of at most the {} training "
+                "images of {}, found {}",
+                train_size, info.name, config.data.batch_size);
+}
+
+}  // namespace dblocks::config
