@@ -1,0 +1,40 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <CLI/CLI.hpp>
+#include <cstdint>
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "dblocks/core/error.h"
+
+namespace dblocks::cli {
+
+/// Flags that mean the same everywhere.
+struct CommonFlags {
+  std::string device = "cpu";
+  int64_t threads = 0;  ///< 0: as many as there are cores
+  bool verbose = false;
+  bool json = false;
+};
+
+/// Adds --verbose; --device, --threads and --verbose; --json.
+void add_verbose_flag(CLI::App& verb, CommonFlags& flags);
+void add_common_flags(CLI::App& verb, CommonFlags& flags);
+void add_json_flag(CLI::App& verb, CommonFlags& flags);
+
+/// What a verb does once its arguments are known.
+using Action = std::function<ExitCode()>;
+
+/// Each adds its verb to the program and sets `action` when it is chosen.
+void add_train(CLI::App& app, CommonFlags& flags, Action& action);
+void add_eval(CLI::App& app, CommonFlags& flags, Action& action);
+void add_merge(CLI::App& app, CommonFlags& flags, Action& action);
+void add_inspect(CLI::App& app, CommonFlags& flags, Action& action);
+void add_verify(CLI::App& app, CommonFlags& flags, Action& action);
+void add_export(CLI::App& app, CommonFlags& flags, Action& action);
+void add_config(CLI::App& app, CommonFlags& flags, Action& action);
+void add_memory(CLI::App& app, CommonFlags& flags, Action& action);
+
+}  // namespace dblocks::cli

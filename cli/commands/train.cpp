@@ -1,0 +1,148 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <fmt/format.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#include <chrono>
+#include <filesystem>
+#include <iostream>
+#include <memory>
+#include <optional>
+
+#include "cli/command.h"
+#include "cli/output.h"
+#include "cli/run_context.h"
+#include "cli/signals.h"
+#include "dblocks/config/dump.h"
+#include "dblocks/config/fingerprint.h"
+#include "dblocks/core/file_system.h"
+#include "dblocks/memory/meter.h"
+#include "dblocks/report/progress.h"
+#include "dblocks/train/trainer.h"
+
+namespace dblocks::cli {
+namespace {
+
+struct TrainArguments {
+  std::string recipe;
+  std::string out;
+  std::vector<std::string> overrides;
+  std::optional<int64_t> block;
+  std::optional<int64_t> seed;
+};
+
+constexpr uint64_t kMaxRecipeBytes = 1 << 20;
+
+/// Writes the recipe into a new run folder, or checks that the folder's own
+/// recipe trains the same weights.
+void claim_folder(const train::RunFolder& folder,
+                  const std::filesystem::path& recipe,
+                  const RunContext& context) {
+  FileSystem& disk = real_file_system();
+  if (disk.exists(folder.resolved())) {
+    const config::LoadedConfig own = config::load_recipe(folder.resolved());
+    for (const config::Difference& d :
+         config::differences(own.config, context.loaded.config)) {
+      throw ConfigError(fmt::format(
+          "[train] {}: expected {} = {} as this run was started with, found "
+          "{}. Hint: use another --out",
+          folder.root().string(), d.key, d.first, d.second));
+    }
+    return;
+  }
+  disk.make_folders(folder.root());
+  disk.write_file(folder.recipe(), disk.read_file(recipe, kMaxRecipeBytes));
+  // Written beside and renamed: a killed start leaves no half recipe behind.
+  const std::filesystem::path temporary = folder.resolved().string() + ".tmp";
+  disk.write_file(temporary, config::dump_toml(context.loaded));
+  disk.rename(temporary, folder.resolved());
+  disk.sync_folder(folder.root());
+}
+
+report::ProgressOptions progress_options() {
+  winsize size{};
+  const bool is_terminal = isatty(STDERR_FILENO) != 0;
+  const bool is_known = ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0;
+  return {.is_terminal = is_terminal,
+          .columns = is_known && size.ws_col > 0 ? size.ws_col : 80};
+}
+
+void print_summary(const RunContext& context,
+                   const train::TrainResult& result,
+                   double first_step_seconds) {
+  if (first_step_seconds <= 0) {
+    print_line("nothing left to train");
+    return;
+  }
+  print_line(fmt::format(
+      "trained: {:.0f} images/s, data wait {:.2f} %, first step {:.1f} s after "
+      "the start, peak {} of tensors in memory",
+      result.images_per_second, result.data_wait_share * 100,
+      first_step_seconds, format_bytes(memory::cpu_peak_bytes())));
+  for (size_t unit = 0; unit < result.steps.size(); ++unit) {
+    print_line(fmt::format("block {}: step {} of {}", unit, result.steps[unit],
+                           context.setup.train.steps));
+  }
+}
+
+ExitCode train_run(const CommonFlags& flags, TrainArguments arguments) {
+  using Clock = std::chrono::steady_clock;
+  const Clock::time_point start = Clock::now();
+  prepare_process(flags);
+  const at::Device device = open_device(flags);
+  if (arguments.seed) {
+    arguments.overrides.push_back(fmt::format("seed={}", *arguments.seed));
+  }
+  const RunContext context =
+      open_recipe(arguments.recipe, arguments.overrides, device);
+  if (arguments.block) {
+    // Before anything is written, so that a refused start leaves no folder.
+    train::check_trains_alone(context.setup, *arguments.block);
+  }
+  const train::RunFolder folder(arguments.out);
+  claim_folder(folder, arguments.recipe, context);
+
+  report::ProgressLine line(std::cerr, progress_options());
+  double first_step_seconds = 0;
+  train::Trainer trainer(
+      context.setup, context.data.train, folder,
+      {.device = device,
+       .only_unit = arguments.block,
+       .stop = &stop_on_signals(),
+       .on_progress = [&](const report::Progress& progress) {
+         if (first_step_seconds == 0) {
+           first_step_seconds =
+               std::chrono::duration<double>(Clock::now() - start).count();
+         }
+         line.update(progress);
+       }});
+  const train::TrainResult result = trainer.run();
+  line.finish();
+  print_summary(context, result, first_step_seconds);
+  if (result.is_interrupted) {
+    print_line("stopped on request; the same command goes on from here");
+    return ExitCode::kInterrupted;
+  }
+  return ExitCode::kDone;
+}
+
+}  // namespace
+
+void add_train(CLI::App& app, CommonFlags& flags, Action& action) {
+  auto arguments = std::make_shared<TrainArguments>();
+  CLI::App* verb =
+      app.add_subcommand("train", "Train a recipe, or resume its run");
+  verb->add_option("recipe", arguments->recipe, "Recipe, a TOML file")
+      ->required();
+  verb->add_option("--out", arguments->out, "Folder of the run")->required();
+  verb->add_option("--set", arguments->overrides,
+                   "Override a key of the recipe: a.b=c");
+  verb->add_option("--block", arguments->block, "Train this block alone");
+  verb->add_option("--seed", arguments->seed, "Seed of every random stream");
+  add_common_flags(*verb, flags);
+  verb->callback([arguments, &flags, &action] {
+    action = [arguments, &flags] { return train_run(flags, *arguments); };
+  });
+}
+
+}  // namespace dblocks::cli

@@ -1,0 +1,24 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "cli/command.h"
+
+namespace dblocks::cli {
+
+void add_verbose_flag(CLI::App& verb, CommonFlags& flags) {
+  verb.add_flag("--verbose", flags.verbose, "Say more on standard error");
+}
+
+void add_common_flags(CLI::App& verb, CommonFlags& flags) {
+  verb.add_option("--device", flags.device, "cpu, cuda or cuda:N")
+      ->capture_default_str();
+  verb.add_option("--threads", flags.threads,
+                  "Threads of the CPU; 0 = all cores")
+      ->check(CLI::Range(0, 4096))
+      ->capture_default_str();
+  add_verbose_flag(verb, flags);
+}
+
+void add_json_flag(CLI::App& verb, CommonFlags& flags) {
+  verb.add_flag("--json", flags.json, "Print JSON");
+}
+
+}  // namespace dblocks::cli

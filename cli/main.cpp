@@ -1,0 +1,74 @@
+// SPDX-License-Identifier: Apache-2.0
+// The only place that catches errors for good and turns them into exit codes.
+#include <spdlog/sinks/stdout_color_sinks.h>
+
+#include <cstdio>
+#include <exception>
+#include <memory>
+#include <new>
+#include <string>
+
+#include "cli/command.h"
+#include "dblocks/core/log.h"
+
+namespace {
+
+using dblocks::ExitCode;
+
+int report(ExitCode code, const char* message) {
+  std::fprintf(stderr, "dblocks: error: %s\n", message);
+  return static_cast<int>(code);
+}
+
+void connect_log(bool verbose) {
+  auto sink = std::make_shared<spdlog::sinks::stderr_color_sink_mt>();
+  sink->set_pattern("dblocks: %^%l%$: %v");
+  dblocks::log().sinks() = {sink};
+  dblocks::log().set_level(verbose ? spdlog::level::debug
+                                   : spdlog::level::warn);
+}
+
+int run(const dblocks::cli::CommonFlags& flags,
+        const dblocks::cli::Action& action) {
+  try {
+    connect_log(flags.verbose);
+    return static_cast<int>(action());
+  } catch (const dblocks::Error& error) {
+    return report(error.code(), error.what());
+  } catch (const std::bad_alloc&) {
+    return report(ExitCode::kDevice,
+                  "[memory] the machine's memory ran out. Hint: lower "
+                  "data.batch_size or raise blocks.num_blocks");
+  } catch (const std::exception& error) {
+    return report(ExitCode::kInternal, error.what());
+  }
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  CLI::App app("Trains deep residual networks one block at a time.", "dblocks");
+  app.require_subcommand(1);
+  app.set_version_flag("--version", DBLOCKS_VERSION);
+  dblocks::cli::CommonFlags flags;
+  dblocks::cli::Action action;
+  dblocks::cli::add_train(app, flags, action);
+  dblocks::cli::add_eval(app, flags, action);
+  dblocks::cli::add_merge(app, flags, action);
+  dblocks::cli::add_inspect(app, flags, action);
+  dblocks::cli::add_verify(app, flags, action);
+  dblocks::cli::add_export(app, flags, action);
+  dblocks::cli::add_config(app, flags, action);
+  dblocks::cli::add_memory(app, flags, action);
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    if (error.get_exit_code() == 0) {
+      return app.exit(error);  // --help, --version
+    }
+    const std::string message =
+        std::string("[cli] ") + error.what() + ". Hint: see dblocks --help";
+    return report(ExitCode::kConfig, message.c_str());
+  }
+  return run(flags, action);
+}

@@ -1,0 +1,123 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "cli/run_context.h"
+
+#include <ATen/Context.h>
+#include <ATen/Parallel.h>
+#include <dlfcn.h>
+
+#include <charconv>
+#include <utility>
+
+#include "dblocks/config/fingerprint.h"
+#include "dblocks/config/resolve.h"
+#include "dblocks/config/setup.h"
+#include "dblocks/config/validate.h"
+#include "dblocks/core/file_system.h"
+#include "dblocks/core/log.h"
+#include "dblocks/memory/meter.h"
+#include "dblocks/train/precision.h"
+
+namespace dblocks::cli {
+namespace {
+
+/// Puts the measured precision into the config, so that a resumed run computes
+/// as it began.
+void fix_precision(config::LoadedConfig& loaded, at::Device device) {
+  const train::Precision asked = loaded.config.train.precision;
+  const train::ResolvedPrecision found =
+      train::resolve_precision(asked, device);
+  if (found.is_slow) {
+    log().warn("[precision] bf16 is slower than fp32 here: {}", found.reason);
+  }
+  if (asked == train::Precision::kAuto) {
+    loaded.config.train.precision = found.precision;
+    loaded.origins["train.precision"] = {config::OriginKind::kResolved,
+                                         found.reason};
+  }
+}
+
+RunContext complete(config::LoadedConfig loaded, at::Device device) {
+  config::validate(loaded.config);
+  data::DataSplits data = data::open_dataset(loaded.config.data);
+  config::resolve(loaded, data.train.size());
+  config::validate_for_data(loaded.config, data.train.info(),
+                            data.train.size());
+  fix_precision(loaded, device);
+  train::RunSetup setup = config::make_setup(loaded.config, data.train.info());
+  return {std::move(loaded), std::move(data), std::move(setup)};
+}
+
+/// Device number of "cuda:N"; 0 for "cuda".
+int cuda_index(const std::string& text) {
+  int index = 0;
+  const std::string digits = text == "cuda" ? "0" : text.substr(5);
+  const auto [end, error] =
+      std::from_chars(digits.data(), digits.data() + digits.size(), index);
+  DBLOCKS_CHECK(error == std::errc() && end == digits.data() + digits.size() &&
+                    index >= 0 && index < 128,
+                ConfigError, "[device] expected cpu, cuda or cuda:N, found {}",
+                text);
+  return index;
+}
+
+}  // namespace
+
+RunContext open_recipe(const std::filesystem::path& recipe,
+                       const std::vector<std::string>& overrides,
+                       at::Device device) {
+  config::LoadedConfig loaded = config::load_recipe(recipe, overrides);
+  for (const std::string& warning : config::warnings(loaded.config)) {
+    log().warn("[config] {}", warning);
+  }
+  return complete(std::move(loaded), device);
+}
+
+RunContext open_run(const std::filesystem::path& run,
+                    const std::vector<std::string>& overrides,
+                    at::Device device) {
+  const train::RunFolder folder(run);
+  DBLOCKS_CHECK(real_file_system().exists(folder.resolved()), CheckpointError,
+                "[run] {}: expected the folder of a run (with {}), found none",
+                run.string(), folder.resolved().filename().string());
+  const config::LoadedConfig own = config::load_recipe(folder.resolved());
+  for (const std::string& item : overrides) {
+    const std::string key = item.substr(0, item.find('='));
+    DBLOCKS_CHECK(!config::changes_weights(own.config, key), ConfigError,
+                  "[run] expected --set to leave trained weights alone, found "
+                  "{}, which decides what was trained",
+                  key);
+  }
+  return complete(config::load_recipe(folder.resolved(), overrides), device);
+}
+
+at::Device open_device(const CommonFlags& flags) {
+  if (flags.device == "cpu") {
+    return at::kCPU;
+  }
+  DBLOCKS_CHECK(flags.device == "cuda" || flags.device.starts_with("cuda:"),
+                ConfigError, "[device] expected cpu, cuda or cuda:N, found {}",
+                flags.device);
+  const int index = cuda_index(flags.device);
+  // Only now: a CPU run neither needs nor loads the CUDA libraries.
+  DBLOCKS_CHECK(dlopen("libtorch_cuda.so", RTLD_NOW | RTLD_GLOBAL) != nullptr,
+                DeviceError,
+                "[device] cannot load LibTorch's CUDA half: {}. Hint: "
+                "./quickstart --cuda installs it",
+                dlerror());
+  const int count = at::globalContext().hasCUDA()
+                        ? at::detail::getCUDAHooks().deviceCount()
+                        : 0;
+  DBLOCKS_CHECK(index < count, DeviceError,
+                "[device] expected {}, found {} CUDA device(s)", flags.device,
+                count);
+  return {at::kCUDA, static_cast<c10::DeviceIndex>(index)};
+}
+
+void prepare_process(const CommonFlags& flags) {
+  memory::install_cpu_meter();
+  if (flags.threads > 0) {
+    at::set_num_threads(static_cast<int>(flags.threads));
+  }
+}
+
+}  // namespace dblocks::cli
