@@ -1,0 +1,27 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstddef>
+
+namespace dblocks::testing {
+
+/// What an action cost.
+struct Cost {
+  double seconds = 0;
+  size_t peak_bytes = 0;  ///< growth of the heap at its highest
+};
+
+/// Starts counting; call cost_so_far() to read.
+void start_counting();
+Cost cost_so_far();
+
+/// Most that refusing one small hostile file may cost. Sanitizers slow the
+/// parse down, so they get more time.
+#if defined(__SANITIZE_ADDRESS__)
+inline constexpr double kMaxSeconds = 1.0;
+#else
+inline constexpr double kMaxSeconds = 0.05;
+#endif
+inline constexpr size_t kMaxGrowthBytes = size_t{32} << 20;
+
+}  // namespace dblocks::testing
