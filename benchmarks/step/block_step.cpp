@@ -1,0 +1,127 @@
+// SPDX-License-Identifier: Apache-2.0
+// Times the training step of one block of the published CIFAR-100 network on
+// data that lie in memory: 12 layers of width 128, MLP 3072, patch 4, 65
+// tokens, batch 128, dropout 0.1, all outer parts trained. Prints one JSON
+// object; the peer benchmarks/peers/vit_step.py prints the same keys.
+#include <ATen/Parallel.h>
+#include <ATen/ops/randint.h>
+#include <ATen/ops/randn.h>
+
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <chrono>
+#include <cstdio>
+#include <memory>
+#include <nlohmann/json.hpp>
+#include <string>
+#include <vector>
+
+#include "dblocks/memory/malloc_policy.h"
+#include "dblocks/memory/meter.h"
+#include "dblocks/tasks/classification_task.h"
+#include "dblocks/train/block_step.h"
+#include "dblocks/train/precision.h"
+#include "dblocks/train/unit_state.h"
+
+namespace {
+
+using namespace dblocks;
+using Clock = std::chrono::steady_clock;
+
+struct Arguments {
+  std::string precision = "fp32";
+  int64_t steps = 20, warmup = 3, block = 0, threads = 0;
+  int64_t batch = 128;
+  bool end_to_end = false;
+};
+
+tasks::TaskOptions published_cifar100(const Arguments& arguments) {
+  constexpr auto shared = blocks::Ownership::kShared;
+  return {
+      .method = arguments.end_to_end ? tasks::Method::kEndToEnd
+                                     : tasks::Method::kDiffusionBlocks,
+      .shape = {.options = {.num_layers = 12,
+                            .width = 128,
+                            .heads = 4,
+                            .mlp_width = 3072,
+                            .patch = 4,
+                            .dropout = 0.1,
+                            .label_input =
+                                models::LabelInput::kReplaceClassToken,
+                            .modulation = models::Modulation::kPublished},
+                .channels = 3,
+                .rows = 32,
+                .columns = 32,
+                .num_classes = 100,
+                .compute =
+                    arguments.precision == "bf16" ? at::kBFloat16 : at::kFloat},
+      .blocks = {.num_blocks = 3,
+                 .ownership = {shared, shared, shared, shared, shared, shared}},
+      .classification = {.loss_weight = tasks::LossWeight::kPublished,
+                         .target_table = tasks::TargetTable::kGaussian,
+                         .anchor = 0}};
+}
+
+nlohmann::ordered_json measure(const Arguments& arguments) {
+  const tasks::ClassificationTask task(published_cifar100(arguments));
+  const optim::OptimOptions optim{
+      .weight_decay = 0.01,
+      .schedule = optim::LearningRateSchedule::kConstant,
+      .warmup_steps = 0,
+      .weight_decay_on = optim::WeightDecayOn::kAll};
+  auto first = task.make_unit(0);
+  FlatState shared(train::parameters_of(*first, blocks::Ownership::kShared,
+                                        optim.weight_decay_on));
+  const int64_t unit = arguments.end_to_end ? 0 : arguments.block;
+  train::UnitState state(task.make_unit(unit), optim,
+                         arguments.end_to_end ? nullptr : &shared, at::kCPU);
+  const tasks::LabelledBatch batch{
+      at::randn({arguments.batch, 3, 32, 32}),
+      at::randint(100, {arguments.batch}, at::kLong)};
+  std::vector<double> seconds;
+  for (int64_t i = 0; i < arguments.warmup + arguments.steps; ++i) {
+    const auto start = Clock::now();
+    train::block_step(state, batch, {0, unit, i}, optim, 1000000);
+    const double elapsed =
+        std::chrono::duration<double>(Clock::now() - start).count();
+    if (i >= arguments.warmup) {
+      seconds.push_back(elapsed);
+    }
+  }
+  std::sort(seconds.begin(), seconds.end());
+  const double median = seconds[seconds.size() / 2];
+  return {{"implementation", "dblocks"},
+          {"step", arguments.end_to_end ? "end_to_end" : "block"},
+          {"precision", arguments.precision},
+          {"threads", at::get_num_threads()},
+          {"batch", arguments.batch},
+          {"median_seconds", median},
+          {"min_seconds", seconds.front()},
+          {"max_seconds", seconds.back()},
+          {"images_per_second", static_cast<double>(arguments.batch) / median},
+          {"peak_tensor_bytes", memory::cpu_peak_bytes()},
+          {"peak_resident_bytes", memory::process_peak_resident_bytes()}};
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  Arguments arguments;
+  CLI::App app("Times the training step of one block");
+  app.add_option("--precision", arguments.precision)
+      ->check(CLI::IsMember({"fp32", "bf16"}));
+  app.add_option("--steps", arguments.steps)->check(CLI::PositiveNumber);
+  app.add_option("--warmup", arguments.warmup)->check(CLI::NonNegativeNumber);
+  app.add_option("--block", arguments.block)->check(CLI::Range(0, 2));
+  app.add_option("--batch", arguments.batch)->check(CLI::PositiveNumber);
+  app.add_option("--threads", arguments.threads)->check(CLI::NonNegativeNumber);
+  app.add_flag("--end-to-end", arguments.end_to_end);
+  CLI11_PARSE(app, argc, argv);
+  memory::keep_freed_memory();
+  memory::install_cpu_meter();
+  if (arguments.threads > 0) {
+    at::set_num_threads(static_cast<int>(arguments.threads));
+  }
+  std::printf("%s\n", measure(arguments).dump().c_str());
+  return 0;
+}
