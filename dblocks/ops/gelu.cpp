@@ -43,7 +43,11 @@ class Gelu : public torch::autograd::Function<Gelu> {
   static torch::autograd::tensor_list backward(
       torch::autograd::AutogradContext* context,
       const torch::autograd::tensor_list& gradients) {
-    return {gradients[0] * context->get_saved_variables()[0]};
+    // The slope is not needed again and takes the product: at the peak of a
+    // step this is the largest tensor. A second backward pass over the same
+    // graph is an error of LibTorch's, since the saved tensor has changed.
+    at::Tensor slope = context->get_saved_variables()[0];
+    return {slope.mul_(gradients[0])};
   }
 };
 

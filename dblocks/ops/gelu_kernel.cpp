@@ -5,13 +5,8 @@
 
 #include <bit>
 
-#if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__) && \
-    !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
-#define DBLOCKS_GELU_CLONES \
-  __attribute__((target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default")))
-#else
-#define DBLOCKS_GELU_CLONES
-#endif
+#include "dblocks/ops/bf16_bits.h"
+#include "dblocks/ops/kernel_clones.h"
 
 namespace dblocks::ops::internal {
 namespace {
@@ -79,27 +74,18 @@ struct ValueAndSlope {
   const float outer =
       z < 2.0f ? polynomial(kP, square) : polynomial(kR, square);
   const float half_erf = 0.5f * z * polynomial(kT, z * z);
-  // Phi(-|x|), small and accurate as it is.
-  const float tail = z < 1.0f ? 0.5f - half_erf : 0.5f * e * inverse * outer;
-  const float phi = x < 0 ? tail : 1.0f - tail;
+  // Near 0, Phi is taken from the middle, with a single rounding; further out
+  // from Phi(-|x|), which is small and accurate as it is.
+  const float tail = 0.5f * e * inverse * outer;
+  const float near = 0.5f + (x < 0 ? -half_erf : half_erf);
+  const float far = x < 0 ? tail : 1.0f - tail;
+  const float phi = z < 1.0f ? near : far;
   return {x * phi, phi + x * kDensity * e};
-}
-
-[[gnu::always_inline]] inline float widen(uint16_t bits) {
-  return std::bit_cast<float>(static_cast<uint32_t>(bits) << 16);
-}
-
-/// Rounds to nearest even. NaN stays NaN: its quiet bit is in the upper half.
-[[gnu::always_inline]] inline uint16_t narrow(float value) {
-  const auto bits = std::bit_cast<uint32_t>(value);
-  const uint32_t rounded = bits + 0x7fffu + ((bits >> 16) & 1u);
-  return static_cast<uint16_t>((value != value ? bits | 0x400000u : rounded) >>
-                               16);
 }
 
 }  // namespace
 
-DBLOCKS_GELU_CLONES
+DBLOCKS_KERNEL_CLONES
 void gelu_with_slope(const float* __restrict x,
                      float* __restrict value,
                      float* __restrict slope,
@@ -111,15 +97,15 @@ void gelu_with_slope(const float* __restrict x,
   }
 }
 
-DBLOCKS_GELU_CLONES
+DBLOCKS_KERNEL_CLONES
 void gelu_with_slope(const uint16_t* __restrict x,
                      uint16_t* __restrict value,
                      uint16_t* __restrict slope,
                      int64_t count) {
   for (int64_t i = 0; i < count; ++i) {
     const ValueAndSlope g = gelu(widen(x[i]));
-    value[i] = narrow(g.value);
-    slope[i] = narrow(g.slope);
+    narrow(g.value, value[i]);
+    narrow(g.slope, slope[i]);
   }
 }
 
