@@ -2,12 +2,12 @@
 #include "dblocks/models/vit.h"
 
 #include <ATen/ops/cat.h>
-#include <ATen/ops/dropout.h>
 #include <ATen/ops/zeros.h>
 
 #include <vector>
 
 #include "dblocks/core/error.h"
+#include "dblocks/ops/dropout.h"
 #include "dblocks/ops/residual.h"
 
 namespace dblocks::models {
@@ -81,7 +81,7 @@ at::Tensor VitStem::forward(const at::Tensor& images,
   }
   const at::Tensor embedded = at::cat(tokens, 1) + position_embedding_;
   const bool active = is_training() && dropout_ > 0;
-  return active ? at::dropout(embedded, dropout_, true) : embedded;
+  return active ? ops::dropout(embedded, dropout_) : embedded;
 }
 
 VitDenoiser::VitDenoiser(const VitShape& shape, int64_t first, int64_t last)
@@ -117,10 +117,10 @@ at::Tensor VitDenoiser::forward(const at::Tensor& images,
                                 const at::Tensor& z,
                                 const nn::NoiseScales& scales) {
   const at::Tensor condition = sigma_embedder_->forward(scales.noise);
-  const at::Tensor hidden = layers_->forward(
-      stem_->forward(images, z * scales.in.unsqueeze(-1)), condition);
   // Token 0 is the class token, or the label token that stands in its place.
-  at::Tensor read = ops::norm_modulate(hidden.select(1, 0), final_norm_->weight,
+  const at::Tensor token = layers_->forward_first_token(
+      stem_->forward(images, z * scales.in.unsqueeze(-1)), condition);
+  at::Tensor read = ops::norm_modulate(token.squeeze(1), final_norm_->weight,
                                        final_norm_->bias,
                                        shape_.options.layer_norm_eps, {}, {});
   if (!appended_) {
@@ -155,9 +155,11 @@ at::Tensor VitStage::features(const at::Tensor& input) const {
   return layers_->forward(stem_ ? stem_->forward(input, {}) : input, {});
 }
 
-at::Tensor VitStage::classify(const at::Tensor& hidden) const {
+at::Tensor VitStage::logits(const at::Tensor& input) const {
+  const at::Tensor token = layers_->forward_first_token(
+      stem_ ? stem_->forward(input, {}) : input, {});
   return head_->forward(ops::norm_modulate(
-      hidden.select(1, 0), final_norm_->weight, final_norm_->bias,
+      token.squeeze(1), final_norm_->weight, final_norm_->bias,
       shape_.options.layer_norm_eps, {}, {}));
 }
 

@@ -99,9 +99,9 @@ class VitStage : public torch::nn::Module {
   /// [N, C, Y, X] with a stem, else [N, T, D]; result: [N, T, D].
   at::Tensor features(const at::Tensor& input) const;
 
-  /// Class logits read from the class token. *Shapes*: hidden: [N, T, D];
-  /// result: [N, K] float32.
-  at::Tensor classify(const at::Tensor& hidden) const;
+  /// Class logits, read from the class token after the stage's layers.
+  /// *Shapes*: input: as above; result: [N, K] float32.
+  at::Tensor logits(const at::Tensor& input) const;
 
  private:
   VitShape shape_;

@@ -1,9 +1,31 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "dblocks/nn/attention.h"
 
+#include <ATen/ops/matmul.h>
 #include <ATen/ops/scaled_dot_product_attention.h>
+#include <ATen/ops/softmax.h>
+
+#include <cmath>
+
+#include "dblocks/ops/dropout.h"
 
 namespace dblocks::nn {
+namespace {
+
+/// Attention with dropout on the probabilities. LibTorch's own, on a CPU, keeps
+/// a mask and draws it one number after another.
+/// *Shapes*: q, k, v, result: [N, H, T, K].
+at::Tensor attend_with_dropout(const at::Tensor& q,
+                               const at::Tensor& k,
+                               const at::Tensor& v,
+                               double dropout) {
+  const double scale = 1 / std::sqrt(static_cast<double>(q.size(-1)));
+  const at::Tensor probabilities =
+      at::softmax(at::matmul(q * scale, k.transpose(-2, -1)), -1);
+  return at::matmul(ops::dropout(probabilities, dropout), v);
+}
+
+}  // namespace
 
 SelfAttention::SelfAttention(int64_t width,
                              int64_t heads,
@@ -17,15 +39,34 @@ SelfAttention::SelfAttention(int64_t width,
   register_module("output", output_);
 }
 
+at::Tensor SelfAttention::attend(const at::Tensor& q,
+                                 const at::Tensor& k,
+                                 const at::Tensor& v) const {
+  const double dropout = is_training() ? dropout_ : 0.0;
+  const at::Tensor mixed =
+      dropout > 0 && q.is_cpu()
+          ? attend_with_dropout(q, k, v, dropout)
+          : at::scaled_dot_product_attention(q, k, v, {}, dropout);
+  return output_->forward(mixed.transpose(1, 2).flatten(2));
+}
+
 at::Tensor SelfAttention::forward(const at::Tensor& x) const {
   const int64_t samples = x.size(0), tokens = x.size(1), width = x.size(2);
   const at::Tensor qkv = qkv_->forward(x)
                              .view({samples, tokens, 3, heads_, width / heads_})
                              .permute({2, 0, 3, 1, 4});  // [3, N, H, T, K]
-  const at::Tensor mixed = at::scaled_dot_product_attention(
-      qkv[0], qkv[1], qkv[2], {}, is_training() ? dropout_ : 0.0);
-  return output_->forward(
-      mixed.transpose(1, 2).reshape({samples, tokens, width}));
+  return attend(qkv[0], qkv[1], qkv[2]);
+}
+
+at::Tensor SelfAttention::forward_first_token(const at::Tensor& x) const {
+  const int64_t samples = x.size(0), tokens = x.size(1), width = x.size(2);
+  const at::Tensor q = qkv_->forward_part(x.narrow(1, 0, 1), 0, width)
+                           .view({samples, 1, heads_, width / heads_})
+                           .transpose(1, 2);  // [N, H, 1, K]
+  const at::Tensor kv = qkv_->forward_part(x, width, 2 * width)
+                            .view({samples, tokens, 2, heads_, width / heads_})
+                            .permute({2, 0, 3, 1, 4});  // [2, N, H, T, K]
+  return attend(q, kv[0], kv[1]);
 }
 
 }  // namespace dblocks::nn

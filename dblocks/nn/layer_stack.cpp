@@ -22,4 +22,15 @@ at::Tensor LayerStack::forward(at::Tensor h,
   return h;
 }
 
+at::Tensor LayerStack::forward_first_token(at::Tensor h,
+                                           const at::Tensor& condition) const {
+  if (layers_.empty()) {
+    return h.narrow(1, 0, 1);
+  }
+  for (size_t i = 0; i + 1 < layers_.size(); ++i) {
+    h = layers_[i]->forward(h, condition);
+  }
+  return layers_.back()->forward_first_token(h, condition);
+}
+
 }  // namespace dblocks::nn

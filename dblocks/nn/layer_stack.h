@@ -19,6 +19,14 @@ class ResidualLayer : public torch::nn::Module {
   /// *Shapes*: h: [N, T, D] float32; condition: [N, E], or undefined.
   virtual at::Tensor forward(const at::Tensor& h,
                              const at::Tensor& condition) = 0;
+
+  /// The first token of forward(h, condition). A layer overrides this where it
+  /// can leave out work that only the other tokens need.
+  /// *Shapes*: result: [N, 1, D].
+  virtual at::Tensor forward_first_token(const at::Tensor& h,
+                                         const at::Tensor& condition) {
+    return forward(h, condition).narrow(1, 0, 1);
+  }
 };
 
 /// Makes layer `index` of the whole stack.
@@ -33,6 +41,13 @@ class LayerStack : public torch::nn::Module {
 
   /// Runs the layers in order. *Shapes*: as ResidualLayer::forward.
   at::Tensor forward(at::Tensor h, const at::Tensor& condition) const;
+
+  /// The first token of forward(h, condition), for a head that reads no other:
+  /// most of the last layer's work and activations is then never needed. In a
+  /// block of few layers that is a large share of all.
+  /// *Shapes*: result: [N, 1, D].
+  at::Tensor forward_first_token(at::Tensor h,
+                                 const at::Tensor& condition) const;
 
  private:
   std::vector<std::shared_ptr<ResidualLayer>> layers_;

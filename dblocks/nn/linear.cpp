@@ -18,6 +18,13 @@ at::Tensor Linear::forward(const at::Tensor& x) const {
   return at::linear(x.to(compute_), weight.to(compute_), bias.to(compute_));
 }
 
+at::Tensor Linear::forward_part(const at::Tensor& x,
+                                int64_t first,
+                                int64_t count) const {
+  return at::linear(x.to(compute_), weight.narrow(0, first, count).to(compute_),
+                    bias.narrow(0, first, count).to(compute_));
+}
+
 NormParameters::NormParameters(int64_t width) {
   weight = register_parameter("weight", at::ones({width}));
   bias = register_parameter("bias", at::zeros({width}));

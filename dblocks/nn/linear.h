@@ -16,6 +16,11 @@ class Linear : public torch::nn::Module {
 
   at::Tensor forward(const at::Tensor& x) const;
 
+  /// The outputs first .. first + count - 1 only. *Shapes*: y: [..., count].
+  at::Tensor forward_part(const at::Tensor& x,
+                          int64_t first,
+                          int64_t count) const;
+
   at::Tensor weight, bias;
 
  private:

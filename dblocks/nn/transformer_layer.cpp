@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "dblocks/nn/transformer_layer.h"
 
-#include <ATen/ops/dropout.h>
 #include <ATen/ops/linear.h>
 #include <ATen/ops/silu.h>
 #include <ATen/ops/zeros.h>
 
+#include "dblocks/ops/dropout.h"
 #include "dblocks/ops/gelu.h"
 #include "dblocks/ops/residual.h"
 
@@ -62,30 +62,49 @@ TransformerLayer::TransformerLayer(const TransformerLayerOptions& options)
 
 at::Tensor TransformerLayer::drop(const at::Tensor& branch) const {
   const bool active = is_training() && options_.dropout > 0;
-  return active ? at::dropout(branch, options_.dropout, true) : branch;
+  return active ? ops::dropout(branch, options_.dropout) : branch;
+}
+
+std::vector<at::Tensor> TransformerLayer::modulate(
+    const at::Tensor& condition) const {
+  if (!modulation_) {
+    return std::vector<at::Tensor>(6);
+  }
+  std::vector<at::Tensor> m = modulation_->forward(condition);
+  if (options_.gate_offset != 0) {
+    m[2] = m[2] + options_.gate_offset;
+    m[5] = m[5] + options_.gate_offset;
+  }
+  return m;
+}
+
+at::Tensor TransformerLayer::norm(const at::Tensor& x,
+                                  const NormParameters& parameters,
+                                  const at::Tensor& shift,
+                                  const at::Tensor& scale) const {
+  return ops::norm_modulate(x, parameters.weight, parameters.bias,
+                            options_.layer_norm_eps, shift, scale);
+}
+
+at::Tensor TransformerLayer::add_mlp(
+    const at::Tensor& h, const std::vector<at::Tensor>& modulation) const {
+  const at::Tensor x = norm(h, *mlp_norm_, modulation[3], modulation[4]);
+  return ops::gated_residual(h, drop(mlp_->forward(x)), modulation[5]);
 }
 
 at::Tensor TransformerLayer::forward(const at::Tensor& h,
                                      const at::Tensor& condition) {
-  // Order of the parts: shift, scale, gate of attention, then of the MLP.
-  std::vector<at::Tensor> m(6);
-  if (modulation_) {
-    m = modulation_->forward(condition);
-    if (options_.gate_offset != 0) {
-      m[2] = m[2] + options_.gate_offset;
-      m[5] = m[5] + options_.gate_offset;
-    }
-  }
-  const auto norm = [&](const at::Tensor& x, const NormParameters& p,
-                        const at::Tensor& shift, const at::Tensor& scale) {
-    return ops::norm_modulate(x, p.weight, p.bias, options_.layer_norm_eps,
-                              shift, scale);
-  };
-  const at::Tensor mixed = ops::gated_residual(
-      h, drop(attention_->forward(norm(h, *attention_norm_, m[0], m[1]))),
-      m[2]);
-  return ops::gated_residual(
-      mixed, drop(mlp_->forward(norm(mixed, *mlp_norm_, m[3], m[4]))), m[5]);
+  const std::vector<at::Tensor> m = modulate(condition);
+  const at::Tensor x = norm(h, *attention_norm_, m[0], m[1]);
+  return add_mlp(ops::gated_residual(h, drop(attention_->forward(x)), m[2]), m);
+}
+
+at::Tensor TransformerLayer::forward_first_token(const at::Tensor& h,
+                                                 const at::Tensor& condition) {
+  const std::vector<at::Tensor> m = modulate(condition);
+  const at::Tensor x = norm(h, *attention_norm_, m[0], m[1]);
+  const at::Tensor branch = drop(attention_->forward_first_token(x));
+  return add_mlp(ops::gated_residual(h.narrow(1, 0, 1), branch, m[2]), m);
 }
 
 }  // namespace dblocks::nn

@@ -73,7 +73,21 @@ class TransformerLayer : public ResidualLayer {
 
   at::Tensor forward(const at::Tensor& h, const at::Tensor& condition) override;
 
+  /// Queries, output projection and MLP run for the first token alone.
+  at::Tensor forward_first_token(const at::Tensor& h,
+                                 const at::Tensor& condition) override;
+
  private:
+  /// Shift, scale and gate of attention, then of the MLP; undefined without a
+  /// condition.
+  std::vector<at::Tensor> modulate(const at::Tensor& condition) const;
+  at::Tensor norm(const at::Tensor& x,
+                  const NormParameters& parameters,
+                  const at::Tensor& shift,
+                  const at::Tensor& scale) const;
+  /// The layer's second half.
+  at::Tensor add_mlp(const at::Tensor& h,
+                     const std::vector<at::Tensor>& modulation) const;
   at::Tensor drop(const at::Tensor& branch) const;
 
   TransformerLayerOptions options_;

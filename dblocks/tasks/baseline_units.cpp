@@ -29,7 +29,7 @@ PlainUnit::PlainUnit(int64_t index,
       label_smoothing_(label_smoothing) {}
 
 at::Tensor PlainUnit::logits(const at::Tensor& images) const {
-  return network_->classify(network_->features(images));
+  return network_->logits(images);
 }
 
 LossValue PlainUnit::loss(const LabelledBatch& batch, const StepKey&) {
@@ -63,7 +63,7 @@ at::Tensor GreedyUnit::inputs(const at::Tensor& images) const {
 }
 
 at::Tensor GreedyUnit::logits(const at::Tensor& images) const {
-  return own_->classify(own_->features(inputs(images)));
+  return own_->logits(inputs(images));
 }
 
 LossValue GreedyUnit::loss(const LabelledBatch& batch, const StepKey&) {
