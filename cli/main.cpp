@@ -2,13 +2,16 @@
 // The only place that catches errors for good and turns them into exit codes.
 #include <spdlog/sinks/stdout_color_sinks.h>
 
+#include <algorithm>
 #include <cstdio>
 #include <exception>
 #include <memory>
 #include <new>
 #include <string>
+#include <vector>
 
 #include "cli/command.h"
+#include "dblocks/config/suggest.h"
 #include "dblocks/core/log.h"
 
 namespace {
@@ -26,6 +29,26 @@ void connect_log(bool verbose) {
   dblocks::log().sinks() = {sink};
   dblocks::log().set_level(verbose ? spdlog::level::debug
                                    : spdlog::level::warn);
+}
+
+/// Why the command line could not be read, in one line. CLI11 says of a wrong
+/// verb only that one is required.
+std::string explain(const CLI::App& app,
+                    const CLI::ParseError& error,
+                    const std::string& first_word) {
+  std::vector<std::string> verbs;
+  for (const CLI::App* verb : app.get_subcommands({})) {
+    verbs.push_back(verb->get_name());
+  }
+  const bool is_verb =
+      std::find(verbs.begin(), verbs.end(), first_word) != verbs.end();
+  if (is_verb || first_word.empty() || first_word.starts_with('-')) {
+    return std::string("[cli] ") + error.what() + ". Hint: see dblocks --help";
+  }
+  return fmt::format(
+      "[cli] expected a verb, found '{}'; the nearest is {}. Hint: see dblocks "
+      "--help",
+      first_word, dblocks::config::nearest(first_word, verbs));
 }
 
 int run(const dblocks::cli::CommonFlags& flags,
@@ -66,8 +89,7 @@ int main(int argc, char** argv) {
     if (error.get_exit_code() == 0) {
       return app.exit(error);  // --help, --version
     }
-    const std::string message =
-        std::string("[cli] ") + error.what() + ". Hint: see dblocks --help";
+    const std::string message = explain(app, error, argc > 1 ? argv[1] : "");
     return report(ExitCode::kConfig, message.c_str());
   }
   return run(flags, action);
