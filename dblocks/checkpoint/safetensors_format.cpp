@@ -10,12 +10,15 @@ std::optional<uint64_t> tensor_size_bytes(DType dtype,
   int64_t strides = 1;  // as if no size were 0
   int64_t bytes = 1;
   const auto multiply = [&](int64_t size) {
+    if (size < 0 ||
+        __builtin_mul_overflow(strides, size > 0 ? size : 1, &strides)) {
+      return false;
+    }
     bytes *= size;  // at most `strides`, so it cannot overflow
-    return size >= 0 &&
-           !__builtin_mul_overflow(strides, size > 0 ? size : 1, &strides);
+    return true;
   };
   for (const int64_t size : shape) {
-    if (size < 0 || !multiply(size)) {
+    if (!multiply(size)) {
       return std::nullopt;
     }
   }

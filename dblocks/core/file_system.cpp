@@ -47,12 +47,14 @@ class NoFileSizeSignal {
   sigset_t before_{};
 };
 
-void sync_descriptor(int descriptor, const path& file) {
+// fsync(), repeated while signals interrupt it; 0 or the error.
+int sync_descriptor(int descriptor) {
   while (::fsync(descriptor) != 0) {
     if (errno != EINTR) {
-      throw_file_error("sync", file, errno);
+      return errno;
     }
   }
+  return 0;
 }
 
 void throw_if(const std::error_code& error,
@@ -96,7 +98,9 @@ class RealWritableFile : public WritableFile {
 
   void sync_and_close() override {
     if (is_durable_) {
-      sync_descriptor(descriptor_.number(), path_);
+      if (const int error = sync_descriptor(descriptor_.number())) {
+        throw_file_error("sync", path_, error);
+      }
     }
     if (::close(descriptor_.release()) != 0 && errno != EINTR) {
       throw_file_error("close", path_, errno);
@@ -133,8 +137,9 @@ class RealFileSystem : public FileSystem {
       throw_file_error("open", folder, errno);
     }
     // EINVAL: a file system that cannot sync folders, and need not.
-    if (::fsync(descriptor.number()) != 0 && errno != EINVAL) {
-      throw_file_error("sync", folder, errno);
+    const int error = sync_descriptor(descriptor.number());
+    if (error != 0 && error != EINVAL) {
+      throw_file_error("sync", folder, error);
     }
   }
 

@@ -58,6 +58,14 @@ TEST(HostileRecipeTest, DeepNestingDoesNotReachTheStack) {
               HasSubstr("keys of at most"));
 }
 
+TEST(HostileRecipeTest, BracketsOutOfPlaceAreRefused) {
+  for (const std::string_view text :
+       {"[[[a]]]", "[=", "[.a]", "[#", "[[\n", "[a.]", "x = [}", "x = [=]",
+        "x = {a = }", "x = }", "[a]]", "[ [a] ]", "x = [1, }"}) {
+    EXPECT_THAT(error_of(text), HasSubstr("expected valid TOML")) << text;
+  }
+}
+
 TEST(HostileRecipeTest, StringsCannotHideNesting) {
   EXPECT_THAT(error_of("x = \"\"\"\nfoo \"\"\"\n"), HasSubstr("of one line"));
   EXPECT_THAT(error_of("x = '''a'''"), HasSubstr("of one line"));
