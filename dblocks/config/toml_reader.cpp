@@ -1,26 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "dblocks/config/toml_reader.h"
 
-#include <algorithm>
-
-#include "dblocks/core/error.h"
-
-namespace dblocks::config::internal {
-/// toml++ has met text that it had taken for impossible.
-struct BrokenAssumption {};
-}  // namespace dblocks::config::internal
-
 // Lists and inline tables are parsed by recursion; recipes nest one deep.
 #define TOML_MAX_NESTED_VALUES 16
-// toml++ assumes of some text what it has not checked: "[[[" and "[=" break it.
-// Without NDEBUG each assumption is a test, with it a promise to the compiler,
-// and a recipe must not be able to break one of those.
-#define TOML_ASSERT(condition)  \
-  (static_cast<bool>(condition) \
-       ? static_cast<void>(0)   \
-       : throw dblocks::config::internal::BrokenAssumption())
-#undef NDEBUG
 #include <toml++/toml.h>
+
+#include <algorithm>
+#include <cctype>
+
+#include "dblocks/core/error.h"
 
 namespace dblocks::config {
 
@@ -32,14 +20,17 @@ constexpr int kMaxDots = 8;
 constexpr size_t kMaxShownBytes = 60;
 
 /// Walks over the text once and refuses what the parser would accept but the
-/// stack would not. Strings over several lines are refused so that a string
-/// always ends on its line and this walk agrees with the parser.
+/// stack would not, and a line that starts with a bracket but no name, of which
+/// toml++ assumes more than it has checked. Strings over several lines are
+/// refused so that a string always ends on its line and this walk agrees with
+/// the parser.
 class ShapeCheck {
  public:
   ShapeCheck(std::string_view text, std::string_view source)
       : text_(text), source_(source) {}
 
   void run() {
+    check_line_start();
     while (at_ < text_.size()) {
       step(text_[at_]);
       ++at_;
@@ -47,12 +38,45 @@ class ShapeCheck {
   }
 
  private:
+  static bool is_blank(char c) { return c == ' ' || c == '\t'; }
+
+  static bool starts_key(char c) {
+    return std::isalnum(static_cast<unsigned char>(c)) != 0 || c == '_' ||
+           c == '-' || c == '"' || c == '\'';
+  }
+
+  /// The first place from `at` on that is no blank.
+  size_t skip_blanks(size_t at) const {
+    while (at < text_.size() && is_blank(text_[at])) {
+      ++at;
+    }
+    return at;
+  }
+
+  /// Holds a line that starts with "[" or "[[" to a name after it.
+  void check_line_start() const {
+    size_t at = skip_blanks(at_);
+    if (at >= text_.size() || text_[at] != '[') {
+      return;
+    }
+    if (at + 1 < text_.size() && text_[at + 1] == '[') {
+      ++at;
+    }
+    at = skip_blanks(at + 1);
+    if (at >= text_.size() || !starts_key(text_[at])) {
+      fail("valid TOML, found a bracket without a name after it");
+    }
+  }
+
   void step(char c) {
     if (c == '\0') {
       fail("text, found a NUL byte");
     } else if (c == '\n') {
       ++line_;
       dots_ = 0;
+      ++at_;
+      check_line_start();
+      --at_;
     } else if (c == '#') {
       skip_comment();
     } else if (c == '"' || c == '\'') {
@@ -213,11 +237,6 @@ std::vector<TomlEntry> read_toml(std::string_view text,
                     "({}:{}, column {})",
                     error.description(), source, error.source().begin.line,
                     error.source().begin.column));
-  } catch (const internal::BrokenAssumption&) {
-    throw ConfigError(
-        fmt::format("[config] expected valid TOML, found a bracket, key or "
-                    "value out of place ({})",
-                    source));
   }
   std::ranges::stable_sort(entries, {}, &TomlEntry::line);
   return entries;
@@ -232,8 +251,6 @@ std::optional<TomlEntry> read_toml_value(std::string_view text) {
     }
   } catch (const toml::parse_error&) {
     // Not TOML; the caller may take it for a bare word.
-  } catch (const internal::BrokenAssumption&) {
-    // The same.
   }
   return std::nullopt;
 }
