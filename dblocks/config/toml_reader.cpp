@@ -1,14 +1,31 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "dblocks/config/toml_reader.h"
 
-// Lists and inline tables are parsed by recursion; recipes nest one deep.
-#define TOML_MAX_NESTED_VALUES 16
-#include <toml++/toml.h>
-
 #include <algorithm>
 #include <cctype>
 
 #include "dblocks/core/error.h"
+
+namespace dblocks::config::internal {
+/// toml++ has met text that it had taken for impossible.
+struct BrokenAssumption {};
+
+[[noreturn]] static void fail_assumption() {
+  throw BrokenAssumption();
+}
+}  // namespace dblocks::config::internal
+
+// Lists and inline tables are parsed by recursion; recipes nest one deep.
+#define TOML_MAX_NESTED_VALUES 16
+// toml++ assumes of some text what it has not checked: "x = [}" breaks it.
+// Without NDEBUG each assumption is a test, with it a promise to the compiler,
+// and a recipe must not be able to break one of those.
+#define TOML_ASSERT(condition)  \
+  (static_cast<bool>(condition) \
+       ? static_cast<void>(0)   \
+       : dblocks::config::internal::fail_assumption())
+#undef NDEBUG
+#include <toml++/toml.h>
 
 namespace dblocks::config {
 
@@ -237,6 +254,11 @@ std::vector<TomlEntry> read_toml(std::string_view text,
                     "({}:{}, column {})",
                     error.description(), source, error.source().begin.line,
                     error.source().begin.column));
+  } catch (const internal::BrokenAssumption&) {
+    throw ConfigError(
+        fmt::format("[config] expected valid TOML, found a bracket, key or "
+                    "value out of place ({})",
+                    source));
   }
   std::ranges::stable_sort(entries, {}, &TomlEntry::line);
   return entries;
@@ -251,6 +273,8 @@ std::optional<TomlEntry> read_toml_value(std::string_view text) {
     }
   } catch (const toml::parse_error&) {
     // Not TOML; the caller may take it for a bare word.
+  } catch (const internal::BrokenAssumption&) {
+    // The same.
   }
   return std::nullopt;
 }
