@@ -24,6 +24,11 @@ void add_verbose_flag(CLI::App& verb, CommonFlags& flags);
 void add_common_flags(CLI::App& verb, CommonFlags& flags);
 void add_json_flag(CLI::App& verb, CommonFlags& flags);
 
+/// Adds --set, which may be given several times, each with one key=value.
+void add_set_flag(CLI::App& verb,
+                  std::vector<std::string>& overrides,
+                  const std::string& help);
+
 /// What a verb does once its arguments are known.
 using Action = std::function<ExitCode()>;
 

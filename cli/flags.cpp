@@ -21,4 +21,11 @@ void add_json_flag(CLI::App& verb, CommonFlags& flags) {
   verb.add_flag("--json", flags.json, "Print JSON");
 }
 
+void add_set_flag(CLI::App& verb,
+                  std::vector<std::string>& overrides,
+                  const std::string& help) {
+  // Else the words after the value, a recipe say, would be taken for more.
+  verb.add_option("--set", overrides, help)->allow_extra_args(false);
+}
+
 }  // namespace dblocks::cli

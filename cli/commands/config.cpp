@@ -40,8 +40,8 @@ void add_config(CLI::App& app, CommonFlags& flags, Action& action) {
   CLI::App* verb = app.add_subcommand(
       "config", "Show a recipe with every value and its origin");
   verb->add_option("recipe", arguments->recipe, "Recipe, a TOML file");
-  verb->add_option("--set", arguments->overrides,
-                   "Override a key of the recipe: a.b=c");
+  add_set_flag(*verb, arguments->overrides,
+               "Override a key of the recipe: a.b=c");
   verb->add_flag("--explain", arguments->explain,
                  "List every key with default, unit and meaning");
   add_common_flags(*verb, flags);

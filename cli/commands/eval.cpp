@@ -110,8 +110,8 @@ void add_eval(CLI::App& app, CommonFlags& flags, Action& action) {
   CLI::App* verb = app.add_subcommand(
       "eval", "Measure a run on the test set with every readout");
   verb->add_option("run", arguments->run, "Folder of the run")->required();
-  verb->add_option("--set", arguments->overrides,
-                   "Override a key that does not change weights: a.b=c");
+  add_set_flag(*verb, arguments->overrides,
+               "Override a key that does not change weights: a.b=c");
   add_common_flags(*verb, flags);
   add_json_flag(*verb, flags);
   verb->callback([arguments, &flags, &action] {

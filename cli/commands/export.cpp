@@ -80,7 +80,7 @@ void add_export(CLI::App& app, CommonFlags& flags, Action& action) {
       "export", "Write a run's weights as one safetensors file");
   verb->add_option("run", arguments->run, "Folder of the run")->required();
   verb->add_option("--out", arguments->out,
-                   "File to write; FILE.model.json goes beside it")
+                   "File to write; its name with .model.json goes beside it")
       ->required();
   add_common_flags(*verb, flags);
   verb->callback([arguments, &flags, &action] {

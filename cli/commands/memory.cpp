@@ -85,8 +85,8 @@ void add_memory(CLI::App& app, CommonFlags& flags, Action& action) {
       "memory", "Measure the memory of a step against end-to-end training");
   verb->add_option("recipe", arguments->recipe, "Recipe, a TOML file")
       ->required();
-  verb->add_option("--set", arguments->overrides,
-                   "Override a key of the recipe: a.b=c");
+  add_set_flag(*verb, arguments->overrides,
+               "Override a key of the recipe: a.b=c");
   add_common_flags(*verb, flags);
   add_json_flag(*verb, flags);
   verb->callback([arguments, &flags, &action] {

@@ -135,8 +135,8 @@ void add_train(CLI::App& app, CommonFlags& flags, Action& action) {
   verb->add_option("recipe", arguments->recipe, "Recipe, a TOML file")
       ->required();
   verb->add_option("--out", arguments->out, "Folder of the run")->required();
-  verb->add_option("--set", arguments->overrides,
-                   "Override a key of the recipe: a.b=c");
+  add_set_flag(*verb, arguments->overrides,
+               "Override a key of the recipe: a.b=c");
   verb->add_option("--block", arguments->block, "Train this block alone");
   verb->add_option("--seed", arguments->seed, "Seed of every random stream");
   add_common_flags(*verb, flags);

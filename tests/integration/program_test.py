@@ -87,6 +87,12 @@ class LifeOfARun(Program):
         self.expect(run("merge", *parts, "--out", merged), 0)
         self.assertEqual(weights_of(merged), weights_of(whole))
 
+    def test_set_takes_one_value_wherever_it_stands(self):
+        shown = self.expect(run("config", "--set", "seed=3", RECIPE, "--set",
+                                "train.steps=77"), 0).stdout
+        self.assertRegex(shown, r"(?m)^seed = 3\b")
+        self.assertRegex(shown, r"(?m)^steps = 77\b")
+
     def test_damage_is_found_and_named(self):
         one = self.folder / "one"
         self.expect(train(one), 0)
