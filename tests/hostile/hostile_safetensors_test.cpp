@@ -5,6 +5,9 @@
 #include <gtest/gtest.h>
 #include <sys/stat.h>
 
+#include <algorithm>
+#include <cmath>
+
 #include "dblocks/checkpoint/safetensors.h"
 #include "dblocks/core/error.h"
 #include "tests/checkpoint/temporary_folder.h"
@@ -325,10 +328,17 @@ TEST_P(HostileSafetensorsTest, IsRefusedQuicklyAndTheReasonNamed) {
   const TemporaryFolder folder;
   const auto path = folder / "hostile.safetensors";
   write_bytes(path, GetParam().hostile);
-  testing::start_counting();
-  const std::string message =
-      message_of<CheckpointError>([&] { SafetensorsFile{path}; });
-  const testing::Cost cost = testing::cost_so_far();
+  // The quickest of three: other work on the machine slows a thread down, and
+  // even its own clock counts what the caches then cost.
+  std::string message;
+  testing::Cost cost{.seconds = HUGE_VAL};
+  for (int attempt = 0; attempt < 3; ++attempt) {
+    testing::start_counting();
+    message = message_of<CheckpointError>([&] { SafetensorsFile{path}; });
+    const testing::Cost now = testing::cost_so_far();
+    cost = {std::min(cost.seconds, now.seconds),
+            std::max(cost.peak_bytes, now.peak_bytes)};
+  }
   EXPECT_THAT(message,
               AllOf(HasSubstr("[safetensors]"), HasSubstr(path.string()),
                     HasSubstr(GetParam().reason)));
