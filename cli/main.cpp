@@ -3,6 +3,7 @@
 #include <spdlog/sinks/stdout_color_sinks.h>
 
 #include <algorithm>
+#include <csignal>
 #include <cstdio>
 #include <exception>
 #include <memory>
@@ -70,6 +71,8 @@ int run(const dblocks::cli::CommonFlags& flags,
 }  // namespace
 
 int main(int argc, char** argv) {
+  // A write beyond the file size limit is an error like any other, not the end.
+  std::signal(SIGXFSZ, SIG_IGN);
   CLI::App app("Trains deep residual networks one block at a time.", "dblocks");
   app.require_subcommand(1);
   app.set_version_flag("--version", DBLOCKS_VERSION);

@@ -3,6 +3,7 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <chrono>
 #include <filesystem>
 #include <iostream>
@@ -88,6 +89,8 @@ void print_summary(const RunContext& context,
 ExitCode train_run(const CommonFlags& flags, TrainArguments arguments) {
   using Clock = std::chrono::steady_clock;
   const Clock::time_point start = Clock::now();
+  // First of all: a stop asked for while data loads must end as any other.
+  const std::atomic<bool>& stop = stop_on_signals();
   prepare_process(flags);
   const at::Device device = open_device(flags);
   if (arguments.seed) {
@@ -108,7 +111,7 @@ ExitCode train_run(const CommonFlags& flags, TrainArguments arguments) {
       context.setup, context.data.train, folder,
       {.device = device,
        .only_unit = arguments.block,
-       .stop = &stop_on_signals(),
+       .stop = &stop,
        .on_progress = [&](const report::Progress& progress) {
          if (first_step_seconds == 0) {
            first_step_seconds =

@@ -70,9 +70,18 @@ std::string record_text(uint64_t token) {
 void write_record(int descriptor,
                   const std::filesystem::path& path,
                   const std::string& text) {
-  const ssize_t written = ::pwrite(descriptor, text.data(), text.size(), 0);
+  const auto repeated = [](const auto& call) {
+    auto result = call();
+    while (result < 0 && errno == EINTR) {
+      result = call();
+    }
+    return result;
+  };
+  const ssize_t written = repeated(
+      [&] { return ::pwrite(descriptor, text.data(), text.size(), 0); });
   if (written != static_cast<ssize_t>(text.size()) ||
-      ::ftruncate(descriptor, kRecordBytes) != 0 || ::fsync(descriptor) != 0) {
+      ::ftruncate(descriptor, kRecordBytes) != 0 ||
+      repeated([&] { return ::fsync(descriptor); }) != 0) {
     throw_file_error("write", path,
                      written >= 0 && errno == 0 ? ENOSPC : errno);
   }

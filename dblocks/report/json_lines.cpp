@@ -124,7 +124,11 @@ void JsonLinesLog::write(const nlohmann::ordered_json& entry) {
 }
 
 void JsonLinesLog::sync() {
-  DBLOCKS_CHECK(::fsync(file_) == 0, DeviceError,
+  int result = 0;
+  do {
+    result = ::fsync(file_);
+  } while (result != 0 && errno == EINTR);
+  DBLOCKS_CHECK(result == 0, DeviceError,
                 "[json_lines] expected {} to reach the disk, found: {}. Hint: "
                 "check the disk.",
                 path_.string(), error_text(errno));
