@@ -4,7 +4,9 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <chrono>
+#include <numeric>
 #include <set>
 #include <thread>
 
@@ -76,6 +78,37 @@ TEST(LoaderTest, StartingAtAStepContinuesTheRun) {
   for (const int first : {1, 3, 4, 11}) {
     const std::vector<uint64_t> rest(whole.begin() + first, whole.end());
     EXPECT_EQ(hashes(dataset, options, first, 12 - first), rest) << first;
+  }
+}
+
+TEST(LoaderTest, EpochsArePermutationsWhereverARunIsInterrupted) {
+  constexpr int64_t kSamples = 48;
+  constexpr int64_t kSteps = 18;  // 3 epochs of 6
+  const Dataset dataset = noise_dataset(kSamples, 1, 2, 2);
+  std::vector<int64_t> all(kSamples);
+  std::iota(all.begin(), all.end(), 0);
+  for (int64_t first = 0; first <= kSteps; ++first) {
+    for (int64_t second = first; second <= kSteps; ++second) {
+      std::vector<std::vector<int64_t>> visited(3);
+      // A stopped run has made batches ahead that nobody took.
+      const std::vector<int64_t> ends = {first, second, kSteps};
+      int64_t step = 0;
+      for (const int64_t end : ends) {
+        Loader loader(dataset, {.batch_size = 8, .workers = end % 3, .seed = 9},
+                      step);
+        for (; step < end; ++step) {
+          const Batch& batch = loader.next();
+          auto& epoch = visited.at(static_cast<size_t>(batch.epoch));
+          epoch.insert(epoch.end(), batch.sample_ids.begin(),
+                       batch.sample_ids.end());
+        }
+      }
+      for (auto& epoch : visited) {
+        std::sort(epoch.begin(), epoch.end());
+        EXPECT_EQ(epoch, all)
+            << "interrupted at " << first << " and " << second;
+      }
+    }
   }
 }
 
