@@ -23,7 +23,8 @@ readonly kBuildPackages=(
   libcli11-dev nlohmann-json3-dev libfmt-dev libspdlog-dev libxxhash-dev
   libtomlplusplus-dev zlib1g-dev libjpeg62-turbo-dev dataset-fashion-mnist)
 readonly kTestPackages=(
-  libgtest-dev libgmock-dev librapidcheck-dev clang-format shellcheck strace)
+  libgtest-dev libgmock-dev librapidcheck-dev clang-format clang-tidy shellcheck
+  strace)
 # Builds are faster with these and work without them.
 readonly kOptionalPackages=(ccache mold)
 

@@ -67,14 +67,14 @@ void warn_about_ownership(const RunConfig& config,
     return;
   }
   if (ownership.target_table == blocks::Ownership::kPerBlock) {
-    lines.push_back(
+    lines.emplace_back(
         "[config] blocks.ownership.target_table = per_block: every block "
         "learns embeddings of its own and misreads what the one before passes "
         "on");
   }
   if (blocks::has_shared_parts(ownership) &&
       config.train.schedule == train::TrainingSchedule::kSequential) {
-    lines.push_back(
+    lines.emplace_back(
         "[config] shared parts (blocks.ownership) with train.schedule = "
         "sequential: each block's training undoes what the parts learned with "
         "the one before. Hint: random or alternating");

@@ -37,9 +37,11 @@ Dataset::Dataset(DatasetInfo info,
   }
 }
 
-Dataset::Dataset(DatasetInfo info,
-                 std::vector<int64_t> labels,
-                 std::vector<uint8_t> pixels)
+// Not moved on: which argument is made first is not said.
+Dataset::Dataset(
+    DatasetInfo info,  // NOLINT(performance-unnecessary-value-param)
+    std::vector<int64_t> labels,
+    std::vector<uint8_t> pixels)
     : Dataset(info,
               std::move(labels),
               std::make_shared<PixelsInMemory>(info.pixel_bytes(),

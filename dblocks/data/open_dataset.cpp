@@ -49,6 +49,7 @@ Dataset read_idx_pair(const fs::path& folder,
                  std::move(pixels));
 }
 
+// NOLINTNEXTLINE(performance-unnecessary-value-param): the catalogue's type
 DataSplits read_idx_splits(const fs::path& folder, DatasetInfo info) {
   return {read_idx_pair(folder, "train", info),
           read_idx_pair(folder, "t10k", info)};

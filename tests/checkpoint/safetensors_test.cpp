@@ -171,7 +171,7 @@ TEST(SafetensorsTest, RefusesToWriteWhatItWouldNotRead) {
     Tensors tensors = reference_tensors();
     Metadata metadata;
     change(tensors.list(), metadata);
-    const std::string message = message_of<CheckpointError>([&] {
+    std::string message = message_of<CheckpointError>([&] {
       write_safetensors(real_file_system(), path, tensors.list(), metadata);
     });
     EXPECT_THAT(message, HasSubstr(path.string()));

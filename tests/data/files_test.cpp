@@ -41,9 +41,7 @@ class IdxTest : public ::testing::Test {
  protected:
   std::string error_for(const Bytes& bytes) {
     write_file(path_, bytes);
-    const std::string message = error_of<DataError>([&] {
-      read_idx(path_, {2, 3});
-    });
+    std::string message = error_of<DataError>([&] { read_idx(path_, {2, 3}); });
     EXPECT_THAT(message, HasSubstr(path_.string()));
     return message;
   }
@@ -150,7 +148,7 @@ TEST(CifarTest, RejectsPartialRecordsAndUnknownLabels) {
   const auto path = folder.path() / "test_batch.bin";
   const auto error_for = [&](const Bytes& bytes) {
     write_file(path, bytes);
-    const std::string message =
+    std::string message =
         error_of<DataError>([&] { read_cifar(std::vector{path}, 1, 10); });
     EXPECT_THAT(message, HasSubstr(path.string()));
     return message;
@@ -180,7 +178,7 @@ class JpegTest : public ::testing::Test {
   std::string error_for(const Bytes& bytes) {
     write_file(path_, bytes);
     Bytes planes;
-    const std::string message =
+    std::string message =
         error_of<DataError>([&] { read_jpeg(path_, 64, 64, planes); });
     EXPECT_THAT(message, HasSubstr(path_.string()));
     return message;
