@@ -41,5 +41,7 @@ void add_verify(CLI::App& app, CommonFlags& flags, Action& action);
 void add_export(CLI::App& app, CommonFlags& flags, Action& action);
 void add_config(CLI::App& app, CommonFlags& flags, Action& action);
 void add_memory(CLI::App& app, CommonFlags& flags, Action& action);
+void add_report(CLI::App& app, CommonFlags& flags, Action& action);
+void add_compare(CLI::App& app, CommonFlags& flags, Action& action);
 
 }  // namespace dblocks::cli

@@ -86,6 +86,8 @@ int main(int argc, char** argv) {
   dblocks::cli::add_export(app, flags, action);
   dblocks::cli::add_config(app, flags, action);
   dblocks::cli::add_memory(app, flags, action);
+  dblocks::cli::add_report(app, flags, action);
+  dblocks::cli::add_compare(app, flags, action);
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {

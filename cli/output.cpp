@@ -6,6 +6,7 @@
 #include <cstdio>
 
 #include "dblocks/core/error.h"
+#include "dblocks/core/file_system.h"
 
 namespace dblocks::cli {
 
@@ -26,6 +27,14 @@ std::string format_bytes(int64_t bytes) {
 
 std::string format_percent(double fraction) {
   return fmt::format("{:.2f} %", fraction * 100);
+}
+
+void replace_file(const std::filesystem::path& path, std::string_view text) {
+  FileSystem& disk = real_file_system();
+  const std::filesystem::path temporary = path.string() + ".tmp";
+  disk.write_file(temporary, text);
+  disk.rename(temporary, path);
+  disk.sync_folder(path.has_parent_path() ? path.parent_path() : ".");
 }
 
 }  // namespace dblocks::cli

@@ -2,7 +2,9 @@
 #pragma once
 
 #include <cstdint>
+#include <filesystem>
 #include <string>
+#include <string_view>
 
 namespace dblocks::cli {
 
@@ -15,5 +17,9 @@ std::string format_bytes(int64_t bytes);
 
 /// A fraction as a percentage with two digits: "86.43 %".
 std::string format_percent(double fraction);
+
+/// Writes a file beside `path` and renames it, so that readers see the old file
+/// or the new one. *Errors*: those of FileSystem.
+void replace_file(const std::filesystem::path& path, std::string_view text);
 
 }  // namespace dblocks::cli

@@ -21,10 +21,11 @@ readonly kCudaCupti="13.0.85"
 readonly kBuildPackages=(
   g++ cmake ninja-build python3 python3-venv python3-pip git ca-certificates
   libcli11-dev nlohmann-json3-dev libfmt-dev libspdlog-dev libxxhash-dev
-  libtomlplusplus-dev zlib1g-dev libjpeg62-turbo-dev dataset-fashion-mnist)
+  libtomlplusplus-dev zlib1g-dev libjpeg62-turbo-dev libpng-dev
+  dataset-fashion-mnist)
 readonly kTestPackages=(
   libgtest-dev libgmock-dev librapidcheck-dev clang-format clang-tidy shellcheck
-  strace)
+  strace chromium chromium-driver)
 # Builds are faster with these and work without them.
 readonly kOptionalPackages=(ccache mold)
 

@@ -1,13 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <fmt/format.h>
 
+#include <chrono>
 #include <filesystem>
 #include <memory>
 #include <nlohmann/json.hpp>
 
 #include "cli/command.h"
+#include "cli/environment.h"
 #include "cli/output.h"
 #include "cli/run_context.h"
+#include "cli/run_record.h"
+#include "cli/samples.h"
+#include "dblocks/core/log.h"
 #include "dblocks/tasks/readouts.h"
 #include "dblocks/train/device_batch.h"
 #include "dblocks/train/run_reader.h"
@@ -15,25 +20,7 @@
 namespace dblocks::cli {
 namespace {
 
-using Json = nlohmann::ordered_json;
 using metrics::ClassificationMetrics;
-
-Json metrics_json(const ClassificationMetrics& m) {
-  return {{"accuracy", m.accuracy},
-          {"cross_entropy", m.cross_entropy},
-          {"calibration_error", m.calibration_error}};
-}
-
-Json readout_json(const tasks::ReadoutResult& r) {
-  Json json = metrics_json(r.answer());
-  json["answer"] = r.answers_pooled ? "pooled" : "last_block";
-  json["pooled"] = metrics_json(r.pooled);
-  json["after_block"] = Json::array();
-  for (const ClassificationMetrics& m : r.after_block) {
-    json["after_block"].push_back(metrics_json(m));
-  }
-  return json;
-}
 
 /// The readout that the program quotes: the pooled re-noised mean chain for
 /// blocks, the only one for a baseline.
@@ -64,9 +51,65 @@ void print_table(const std::vector<tasks::ReadoutResult>& results) {
   }
 }
 
+report::Score score_of(const ClassificationMetrics& m) {
+  report::Score score{.accuracy = m.accuracy,
+                      .cross_entropy = m.cross_entropy,
+                      .calibration_error = m.calibration_error};
+  for (const metrics::ReliabilityBin& bin : m.bins) {
+    score.reliability.push_back(
+        {bin.num_samples, bin.num_hits, bin.sum_confidence});
+  }
+  return score;
+}
+
+report::ReadoutScore readout_of(const tasks::ReadoutResult& r) {
+  report::ReadoutScore readout{.name = r.name,
+                               .answers_pooled = r.answers_pooled,
+                               .pooled = score_of(r.pooled)};
+  for (const ClassificationMetrics& m : r.after_block) {
+    readout.after_block.push_back(score_of(m));
+  }
+  return readout;
+}
+
+report::Evaluation evaluation_of(
+    const std::string& run,
+    const RunContext& context,
+    const train::RunReader& reader,
+    const std::vector<tasks::ReadoutResult>& results) {
+  report::Evaluation evaluation{
+      .run = run,
+      .method = std::string(enum_name(context.setup.task.method)),
+      .dataset = context.data.test.info().name,
+      .num_images = context.data.test.size(),
+      .steps = reader.checkpoints().steps(),
+      .draws = context.setup.readout.draws,
+      .headline = headline(results).name};
+  for (const tasks::ReadoutResult& r : results) {
+    evaluation.readouts.push_back(readout_of(r));
+  }
+  return evaluation;
+}
+
+/// Keeps the evaluation in the run for its report. The figures are printed by
+/// now, so a run that cannot be written is worth no more than a warning.
+void keep(const std::string& run, const report::Evaluation& evaluation) {
+  try {
+    replace_file(std::filesystem::path(run) / kEvaluationName,
+                 report::to_json(evaluation, report::Detail::kAll)
+                     .dump(-1, ' ', false,
+                           nlohmann::ordered_json::error_handler_t::replace));
+  } catch (const Error& error) {
+    log().warn("[eval] the evaluation is not kept in the run: {}",
+               error.what());
+  }
+}
+
 ExitCode eval_run(const CommonFlags& flags,
                   const std::string& run,
                   const std::vector<std::string>& overrides) {
+  using Clock = std::chrono::steady_clock;
+  const Clock::time_point start = Clock::now();
   prepare_process(flags);
   const at::Device device = open_device(flags);
   const RunContext context = open_run(run, overrides, device);
@@ -76,26 +119,22 @@ ExitCode eval_run(const CommonFlags& flags,
       [&](int64_t unit) { return reader.load_unit(unit, device); },
       train::labelled_set(context.data.test, device), context.setup.readout);
   const tasks::ReadoutResult& best = headline(results);
+  report::Evaluation evaluation = evaluation_of(run, context, reader, results);
+  evaluation.settings = overrides;
+  evaluation.seconds =
+      std::chrono::duration<double>(Clock::now() - start).count();
+  evaluation.environment = environment_facts();
+  evaluation.samples = pick_samples(context.data.test, best);
   if (flags.json) {
-    Json json{{"run", run},
-              {"method", enum_name(context.setup.task.method)},
-              {"dataset", context.data.test.info().name},
-              {"num_images", context.data.test.size()},
-              {"steps", reader.checkpoints().steps()},
-              {"draws", context.setup.readout.draws},
-              {"headline", best.name},
-              {"readouts", Json::object()}};
-    for (const tasks::ReadoutResult& r : results) {
-      json["readouts"][r.name] = readout_json(r);
-    }
-    print_line(json.dump(2));
-    return ExitCode::kDone;
+    print_line(report::to_json(evaluation, report::Detail::kScores).dump(2));
+  } else {
+    print_table(results);
+    print_line(fmt::format("test accuracy {} on {} images ({}, {})",
+                           format_percent(best.answer().accuracy),
+                           context.data.test.size(), best.name,
+                           best.answers_pooled ? "pooled" : "last block"));
   }
-  print_table(results);
-  print_line(fmt::format("test accuracy {} on {} images ({}, {})",
-                         format_percent(best.answer().accuracy),
-                         context.data.test.size(), best.name,
-                         best.answers_pooled ? "pooled" : "last block"));
+  keep(run, evaluation);
   return ExitCode::kDone;
 }
 

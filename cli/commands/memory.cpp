@@ -9,6 +9,7 @@
 #include "cli/command.h"
 #include "cli/output.h"
 #include "cli/run_context.h"
+#include "cli/run_record.h"
 #include "dblocks/train/memory_probe.h"
 
 namespace dblocks::cli {
@@ -40,7 +41,9 @@ ExitCode measure_memory(const CommonFlags& flags,
                         const std::string& recipe,
                         const std::vector<std::string>& overrides) {
   prepare_process(flags);
-  const RunContext context = open_recipe(recipe, overrides, at::kCPU);
+  const bool is_run = std::filesystem::is_directory(recipe);
+  const RunContext context = is_run ? open_run(recipe, overrides, at::kCPU)
+                                    : open_recipe(recipe, overrides, at::kCPU);
   train::RunSetup whole = context.setup;
   whole.task.method = tasks::Method::kEndToEnd;
   const auto blocks =
@@ -48,15 +51,17 @@ ExitCode measure_memory(const CommonFlags& flags,
   const auto end_to_end = train::measure_step_memory(whole, context.data.train);
   const double ratio = static_cast<double>(peak_of(blocks)) /
                        static_cast<double>(peak_of(end_to_end));
+  const Json json{{"batch_size", context.setup.loader.batch_size},
+                  {"blocks", units_json(blocks)},
+                  {"end_to_end", units_json(end_to_end)},
+                  {"peak_bytes", peak_of(blocks)},
+                  {"end_to_end_peak_bytes", peak_of(end_to_end)},
+                  {"ratio", ratio}};
+  if (is_run) {
+    replace_file(std::filesystem::path(recipe) / kMemoryName, json.dump(2));
+  }
   if (flags.json) {
-    print_line(Json{
-        {"batch_size", context.setup.loader.batch_size},
-        {"blocks", units_json(blocks)},
-        {"end_to_end", units_json(end_to_end)},
-        {"peak_bytes", peak_of(blocks)},
-        {"end_to_end_peak_bytes", peak_of(end_to_end)},
-        {"ratio",
-         ratio}}.dump(2));
+    print_line(json.dump(2));
     return ExitCode::kDone;
   }
   for (const train::StepMemory& u : blocks) {
@@ -83,7 +88,9 @@ void add_memory(CLI::App& app, CommonFlags& flags, Action& action) {
   auto arguments = std::make_shared<Arguments>();
   CLI::App* verb = app.add_subcommand(
       "memory", "Measure the memory of a step against end-to-end training");
-  verb->add_option("recipe", arguments->recipe, "Recipe, a TOML file")
+  verb->add_option("recipe", arguments->recipe,
+                   "Recipe, a TOML file, or the folder of a run, which then "
+                   "keeps the result for its report")
       ->required();
   add_set_flag(*verb, arguments->overrides,
                "Override a key of the recipe: a.b=c");

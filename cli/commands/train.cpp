@@ -11,6 +11,7 @@
 #include <optional>
 
 #include "cli/command.h"
+#include "cli/environment.h"
 #include "cli/output.h"
 #include "cli/run_context.h"
 #include "cli/signals.h"
@@ -53,6 +54,7 @@ void claim_folder(const train::RunFolder& folder,
   }
   disk.make_folders(folder.root());
   disk.write_file(folder.recipe(), disk.read_file(recipe, kMaxRecipeBytes));
+  write_environment(folder.root() / kEnvironmentName);
   // Written beside and renamed: a killed start leaves no half recipe behind.
   const std::filesystem::path temporary = folder.resolved().string() + ".tmp";
   disk.write_file(temporary, config::dump_toml(context.loaded));

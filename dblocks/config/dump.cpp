@@ -47,6 +47,21 @@ std::string table_body(const LoadedConfig& loaded,
   return out;
 }
 
+/// Where the comment of a line starts, quoted text aside.
+size_t comment_start(std::string_view line) {
+  bool is_quoted = false;
+  for (size_t i = 0; i < line.size(); ++i) {
+    if (line[i] == '\\') {
+      ++i;
+    } else if (line[i] == '"') {
+      is_quoted = !is_quoted;
+    } else if (line[i] == '#' && !is_quoted) {
+      return i;
+    }
+  }
+  return std::string_view::npos;
+}
+
 }  // namespace
 
 std::string dump_toml(const LoadedConfig& loaded) {
@@ -58,6 +73,31 @@ std::string dump_toml(const LoadedConfig& loaded) {
                        table_body(loaded, list, table.key));
   }
   return out;
+}
+
+std::map<std::string, std::string, std::less<>> dumped_origins(
+    std::string_view text) {
+  std::map<std::string, std::string, std::less<>> origins;
+  std::string table;
+  while (!text.empty()) {
+    const size_t length = std::min(text.find('\n'), text.size());
+    const std::string_view line = text.substr(0, length);
+    text.remove_prefix(std::min(length + 1, text.size()));
+    if (line.starts_with('[') && line.ends_with(']')) {
+      table = std::string(line.substr(1, line.size() - 2)) + ".";
+      continue;
+    }
+    const size_t equals = line.find(" = ");
+    const size_t comment = comment_start(line);
+    if (equals != std::string_view::npos && comment > equals &&
+        comment != std::string_view::npos) {
+      std::string_view origin = line.substr(comment + 1);
+      origin.remove_prefix(
+          std::min(origin.find_first_not_of(' '), origin.size()));
+      origins[table + std::string(line.substr(0, equals))] = origin;
+    }
+  }
+  return origins;
 }
 
 }  // namespace dblocks::config

@@ -128,8 +128,10 @@ void ClassificationAccumulator::add_sample(bool is_hit,
                                            double confidence,
                                            double negative_log) {
   // Upper ends belong to their bin; rounding may take a confidence past 1.
-  const int bin = static_cast<int>(std::ceil(confidence * kNumBins)) - 1;
-  Bin& found = bins_[static_cast<size_t>(std::clamp(bin, 0, kNumBins - 1))];
+  const int bin =
+      static_cast<int>(std::ceil(confidence * kNumReliabilityBins)) - 1;
+  ReliabilityBin& found =
+      bins_[static_cast<size_t>(std::clamp(bin, 0, kNumReliabilityBins - 1))];
   found.num_samples += 1;
   found.num_hits += is_hit ? 1 : 0;
   found.sum_confidence += confidence;
@@ -149,7 +151,7 @@ ClassificationMetrics ClassificationAccumulator::result() const {
   int64_t num_samples = 0;
   int64_t num_hits = 0;
   double gap = 0;
-  for (const Bin& bin : bins_) {
+  for (const ReliabilityBin& bin : bins_) {
     num_samples += bin.num_samples;
     num_hits += bin.num_hits;
     gap += std::abs(static_cast<double>(bin.num_hits) - bin.sum_confidence);
@@ -161,7 +163,8 @@ ClassificationMetrics ClassificationAccumulator::result() const {
   return {.accuracy = static_cast<double>(num_hits) / n,
           .cross_entropy = sum_negative_log_ / n,
           .calibration_error = gap / n,
-          .num_samples = num_samples};
+          .num_samples = num_samples,
+          .bins = bins_};
 }
 
 std::vector<float> pooled_log_probabilities(

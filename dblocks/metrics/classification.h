@@ -8,12 +8,23 @@
 
 namespace dblocks::metrics {
 
+/// Samples whose confidence p(likeliest class) falls into one range.
+struct ReliabilityBin {
+  int64_t num_samples = 0;
+  int64_t num_hits = 0;
+  double sum_confidence = 0;
+};
+
+/// Bins of equal width in a reliability diagram: bin k is (k/15, (k+1)/15].
+inline constexpr int kNumReliabilityBins = 15;
+
 /// What a classifier achieved on a set of samples.
 struct ClassificationMetrics {
   double accuracy = 0;           ///< fraction whose likeliest class is right
   double cross_entropy = 0;      ///< mean of -ln p(label), in nats
   double calibration_error = 0;  ///< see ClassificationAccumulator
   int64_t num_samples = 0;       ///< the others are 0 when this is 0
+  std::array<ReliabilityBin, kNumReliabilityBins> bins = {};
 };
 
 /// Collects classification metrics batch by batch, in double. Parts collected
@@ -30,8 +41,6 @@ struct ClassificationMetrics {
 /// *Source*: Guo et al. 2017, arXiv 1706.04599, equation 3.
 class ClassificationAccumulator {
  public:
-  static constexpr int kNumBins = 15;
-
   /// Adds a batch. Rows may hold -infinity (probability zero).
   /// *Shapes*: log_probabilities: [N, num_classes], row-major, each row
   /// normalised; labels: [N], in [0, num_classes).
@@ -52,19 +61,13 @@ class ClassificationAccumulator {
   ClassificationMetrics result() const;
 
  private:
-  struct Bin {
-    int64_t num_samples = 0;
-    int64_t num_hits = 0;
-    double sum_confidence = 0;
-  };
-
   template <class Real>
   void add_rows(std::span<const Real> log_probabilities,
                 std::span<const int64_t> labels,
                 int64_t num_classes);
   void add_sample(bool is_hit, double confidence, double negative_log);
 
-  std::array<Bin, kNumBins> bins_{};
+  std::array<ReliabilityBin, kNumReliabilityBins> bins_{};
   double sum_negative_log_ = 0;
 };
 

@@ -260,8 +260,10 @@ ReadoutResult summarise(const std::string& name,
   for (const at::Tensor& after_block : predictions) {
     result.after_block.push_back(measure(after_block, set));
   }
-  result.pooled =
-      measure(at::log_softmax(at::stack(predictions).mean(0), -1), set);
+  result.log_probabilities = predictions;
+  result.pooled_log_probabilities =
+      at::log_softmax(at::stack(predictions).mean(0), -1);
+  result.pooled = measure(result.pooled_log_probabilities, set);
   return result;
 }
 

@@ -37,6 +37,10 @@ struct ReadoutResult {
   bool answers_pooled = false;
   std::vector<metrics::ClassificationMetrics> after_block;
   metrics::ClassificationMetrics pooled;
+  /// Log-probabilities that these were measured on, [n, K], on the CPU: after
+  /// each block, and pooled.
+  std::vector<at::Tensor> log_probabilities;
+  at::Tensor pooled_log_probabilities;
 
   const metrics::ClassificationMetrics& answer() const {
     return answers_pooled ? pooled : after_block.back();

@@ -150,6 +150,18 @@ TEST(DumpTest, TheDumpResolvesToItself) {
   }
 }
 
+TEST(DumpTest, OriginsAreReadBackFromTheComments) {
+  LoadedConfig loaded =
+      resolved("train.epochs = 2\nname = \"a # b\\\" # c\"", 50000, {"seed=7"});
+  const auto origins = dumped_origins(dump_toml(loaded));
+  EXPECT_EQ(origins.size(), loaded.origins.size());
+  for (const auto& [key, origin] : loaded.origins) {
+    ASSERT_TRUE(origins.contains(key)) << key;
+    EXPECT_EQ(origins.find(key)->second, describe(origin)) << key;
+  }
+  EXPECT_TRUE(dumped_origins("[\n#\n = \nkey = \"no comment\n\\").empty());
+}
+
 TEST(DumpTest, AHostilePathInAnOriginDoesNotBreakTheFile) {
   LoadedConfig loaded = parse_recipe("seed = 3", "a\nseed = 4 \xFF");
   const LoadedConfig again = parse_recipe(dump_toml(loaded), "resolved.toml");

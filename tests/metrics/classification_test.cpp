@@ -44,6 +44,20 @@ TEST(ClassificationTest, FourSamplesWorkedOutByHand) {
   EXPECT_NEAR(found.calibration_error, (0.0 + 0.2 + 0.3) / 4, 1e-12);
 }
 
+TEST(ClassificationTest, ReliabilityBinsExplainTheCalibrationError) {
+  const Rows rows = logs({0.5, 0.3, 0.2, 0.1, 0.15, 0.75, 0.25, 0.5, 0.25});
+  const auto found = metrics_of(rows, {0, 2, 0}, 3);
+  EXPECT_EQ(found.bins[7].num_samples, 2);  // 0.5 lies in (7/15, 8/15]
+  EXPECT_EQ(found.bins[7].num_hits, 1);
+  EXPECT_DOUBLE_EQ(found.bins[7].sum_confidence, 1.0);
+  EXPECT_EQ(found.bins[11].num_samples, 1);  // (11/15, 12/15]
+  double gap = 0;
+  for (const ReliabilityBin& bin : found.bins) {
+    gap += std::abs(static_cast<double>(bin.num_hits) - bin.sum_confidence);
+  }
+  EXPECT_DOUBLE_EQ(gap / 3, found.calibration_error);
+}
+
 TEST(ClassificationTest, UniformPredictionsOfTenClassesCostLnTen) {
   const Rows rows(10 * 10, -std::log(10.0));
   const auto found = metrics_of(rows, {0, 1, 2, 3, 4, 5, 6, 7, 8, 9}, 10);
