@@ -17,6 +17,7 @@ set -euo pipefail
 readonly kTorch="2.11.0"
 readonly kCudaRuntime="13.0.96"
 readonly kCudaCupti="13.0.85"
+readonly kTensorBoard="2.21.0"
 
 readonly kBuildPackages=(
   g++ cmake ninja-build python3 python3-venv python3-pip git ca-certificates
@@ -168,8 +169,8 @@ pip_install() {
 ensure_torch() {
   local wheels=("torch==$kTorch") modules="torch"
   if ((want_tests)); then
-    wheels+=("numpy>=2,<3")
-    modules+=", numpy"
+    wheels+=("numpy>=2,<3" "tensorboard==$kTensorBoard")
+    modules+=", numpy, tensorboard"
   fi
   if ((want_tests || want_cuda)); then
     if ! has_full_torch "$modules"; then

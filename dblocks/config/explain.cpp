@@ -38,8 +38,8 @@ This page lists every key; `dblocks config --explain` prints the same.
   `noise.preset` (the numbers behind it are), `data.root`,
   `data.test_samples`, `data.workers`, `data.prefetch`,
   `classification.bridge`, `classification.normalised_bridge_table`,
-  `optim.ema_evaluate`, `train.log_every_steps` and the tables `readout` and
-  `checkpoint`; nor, unless a part is `shared`, `train.schedule` and
+  `optim.ema_evaluate`, `train.log_every_steps` and the tables `readout`,
+  `checkpoint` and `report`; nor, unless a part is `shared`, `train.schedule` and
   `train.steps_per_visit`.
 
 <!-- The test suite writes this page (DBLOCKS_UPDATE_DOCS=1); edit the help

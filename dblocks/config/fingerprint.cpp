@@ -17,7 +17,7 @@ constexpr auto kWithoutEffect = std::to_array<std::string_view>(
     {"name", "noise.preset", "data.root", "data.test_samples", "data.workers",
      "data.prefetch", "classification.bridge",
      "classification.normalised_bridge_table", "readout.", "optim.ema_evaluate",
-     "train.log_every_steps", "checkpoint."});
+     "train.log_every_steps", "checkpoint.", "report."});
 
 /// Keys of the order of blocks.
 constexpr auto kOrder = std::to_array<std::string_view>(

@@ -83,6 +83,7 @@ constexpr auto kRanges = std::to_array<Range>({
     closed("train.log_every_steps", 1, kMaxCount),
     closed("checkpoint.every_steps", 1, kMaxCount),
     closed("checkpoint.keep", 2, 1e6),
+    closed("report.histograms_every_steps", 0, kMaxCount),
 });
 
 /// The numbers of a value, one after the other; none for other types.

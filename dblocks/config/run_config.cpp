@@ -29,6 +29,7 @@ void visit_fields(FieldVisitor& visitor, RunConfig& config) {
                 config.optim);
   visitor.table("train", "Length and order of training.", config.train);
   visitor.table("checkpoint", "When blocks are saved.", config.checkpoint);
+  visitor.table("report", "What a run tells while it trains.", config.report);
 }
 
 }  // namespace dblocks::config

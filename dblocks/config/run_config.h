@@ -13,6 +13,7 @@
 #include "dblocks/noise/noise_schedule.h"
 #include "dblocks/noise/partition.h"
 #include "dblocks/optim/options.h"
+#include "dblocks/report/options.h"
 #include "dblocks/tasks/options.h"
 #include "dblocks/train/options.h"
 
@@ -42,6 +43,7 @@ struct RunConfig {
   optim::OptimOptions optim;
   train::TrainOptions train;
   train::CheckpointOptions checkpoint;
+  report::EventOptions report;
 };
 
 void visit_fields(FieldVisitor& visitor, RunConfig& config);

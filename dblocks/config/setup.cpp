@@ -34,6 +34,7 @@ train::RunSetup make_setup(const RunConfig& config,
           .optim = config.optim,
           .train = config.train,
           .checkpoint = config.checkpoint,
+          .report = config.report,
           .fingerprint = fingerprint(config)};
 }
 

@@ -5,6 +5,8 @@
 #include <filesystem>
 #include <nlohmann/json_fwd.hpp>
 
+#include "dblocks/report/append_file.h"
+
 namespace dblocks::report {
 
 /// An append-only log of JSON objects, one a line, each written by a single
@@ -28,10 +30,6 @@ class JsonLinesLog {
   static JsonLinesLog resume(const std::filesystem::path& path,
                              int64_t last_step);
 
-  JsonLinesLog(JsonLinesLog&& other) noexcept;
-  JsonLinesLog& operator=(JsonLinesLog&& other) noexcept;
-  ~JsonLinesLog();
-
   /// Appends one object. Numbers that are not finite become null, bytes that
   /// are not UTF-8 become U+FFFD.
   /// *Errors*: InternalError if `entry` is not an object; DeviceError if it
@@ -45,8 +43,7 @@ class JsonLinesLog {
  private:
   JsonLinesLog(const std::filesystem::path& path, int64_t size_to_keep);
 
-  std::filesystem::path path_;
-  int file_ = -1;
+  AppendFile file_;
 };
 
 }  // namespace dblocks::report

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "dblocks/core/error.h"
+#include "dblocks/report/event_log.h"
 #include "dblocks/train/run_reader.h"
 
 namespace dblocks::train {
@@ -91,6 +92,10 @@ void copy_block(const Found& found, const RunFolder& into, int64_t unit) {
   const std::filesystem::path log = RunFolder(found.run).log(unit);
   if (disk.exists(log)) {
     std::filesystem::copy_file(log, into.log(unit));
+  }
+  for (const std::filesystem::path& events :
+       report::event_files(RunFolder(found.run).unit(unit))) {
+    std::filesystem::copy_file(events, into.unit(unit) / events.filename());
   }
 }
 

@@ -7,6 +7,7 @@
 
 #include "dblocks/data/loader.h"
 #include "dblocks/optim/options.h"
+#include "dblocks/report/options.h"
 #include "dblocks/tasks/classification_task.h"
 #include "dblocks/tasks/options.h"
 #include "dblocks/train/options.h"
@@ -21,6 +22,7 @@ struct RunSetup {
   optim::OptimOptions optim;
   TrainOptions train;
   CheckpointOptions checkpoint;
+  report::EventOptions report;
   /// Equal for runs whose blocks fit together.
   std::string fingerprint;
 

@@ -17,6 +17,7 @@
 #include "dblocks/train/block_step.h"
 #include "dblocks/train/device_batch.h"
 #include "dblocks/train/run_checkpoints.h"
+#include "dblocks/train/run_events.h"
 #include "dblocks/train/unit_state.h"
 #include "dblocks/train/visits.h"
 
@@ -189,6 +190,7 @@ class Trainer::Impl {
         setup_.optim, setup_.train.steps);
     steps_[unit] = resident_->step();
     count(batch.num_samples, seconds_since(start), result);
+    write_events(unit, batch);
     write_log(unit, result);
     if (is_commit_due(unit)) {
       commit_all_or_resident();
@@ -239,7 +241,23 @@ class Trainer::Impl {
         {"peak_tensor_bytes", memory::cpu_peak_bytes()},
         {"data_wait_share", data_wait_share()}};
     log_of(unit).write(line);
+    events_of(unit).write_scalars(line);
     window = {};
+  }
+
+  void write_events(int64_t unit, const data::Batch& batch) {
+    if (steps_[unit] == 1) {
+      events_of(unit).write_batch(1, batch, train_set_.info(), setup_.loader);
+    }
+    const int64_t distance = setup_.report.histograms_every_steps;
+    if (distance > 0 && steps_[unit] % distance == 0) {
+      events_of(unit).write_histograms(steps_[unit], resident_->unit());
+    }
+  }
+
+  UnitEvents& events_of(int64_t unit) {
+    return events_.try_emplace(unit, folder_.unit(unit), committed_[unit])
+        .first->second;
   }
 
   report::JsonLinesLog& log_of(int64_t unit) {
@@ -295,6 +313,9 @@ class Trainer::Impl {
   void commit_resident() {
     const int64_t unit = resident_unit_;
     if (const auto found = logs_.find(unit); found != logs_.end()) {
+      found->second.sync();
+    }
+    if (const auto found = events_.find(unit); found != events_.end()) {
       found->second.sync();
     }
     const auto files = resident_->files();
@@ -395,6 +416,7 @@ class Trainer::Impl {
 
   std::map<int64_t, std::unique_ptr<data::Loader>> loaders_;
   std::map<int64_t, report::JsonLinesLog> logs_;
+  std::map<int64_t, UnitEvents> events_;
   double step_seconds_ = 0;
   double data_wait_seconds_ = 0;
   int64_t images_ = 0;

@@ -31,8 +31,9 @@ TEST(FingerprintTest, WhatCannotChangeTheWeightsDoesNotCount) {
        {"name=other", "data.root=/elsewhere", "data.workers=7",
         "data.prefetch=9", "data.test_samples=100", "checkpoint.keep=5",
         "checkpoint.every_steps=10", "readout.draws=8", "readout.chain_steps=9",
-        "train.log_every_steps=1", "train.schedule=random",
-        "train.steps_per_visit=3", "classification.bridge=hard"}) {
+        "train.log_every_steps=1", "report.histograms_every_steps=5",
+        "train.schedule=random", "train.steps_per_visit=3",
+        "classification.bridge=hard"}) {
     EXPECT_EQ(fingerprint(run({set})), base) << set;
     EXPECT_THAT(differences(run({}), run({set})), IsEmpty()) << set;
   }
