@@ -1,12 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <fmt/format.h>
-#include <sys/ioctl.h>
-#include <unistd.h>
 
 #include <atomic>
 #include <chrono>
 #include <filesystem>
-#include <iostream>
 #include <memory>
 #include <optional>
 
@@ -15,6 +12,7 @@
 #include "cli/output.h"
 #include "cli/run_context.h"
 #include "cli/signals.h"
+#include "cli/train_progress.h"
 #include "dblocks/config/dump.h"
 #include "dblocks/config/fingerprint.h"
 #include "dblocks/core/file_system.h"
@@ -62,14 +60,6 @@ void claim_folder(const train::RunFolder& folder,
   disk.sync_folder(folder.root());
 }
 
-report::ProgressOptions progress_options() {
-  winsize size{};
-  const bool is_terminal = isatty(STDERR_FILENO) != 0;
-  const bool is_known = ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0;
-  return {.is_terminal = is_terminal,
-          .columns = is_known && size.ws_col > 0 ? size.ws_col : 80};
-}
-
 void print_summary(const RunContext& context,
                    const train::TrainResult& result,
                    double first_step_seconds) {
@@ -107,7 +97,7 @@ ExitCode train_run(const CommonFlags& flags, TrainArguments arguments) {
   const train::RunFolder folder(arguments.out);
   claim_folder(folder, arguments.recipe, context);
 
-  report::ProgressLine line(std::cerr, progress_options());
+  TrainProgress board;
   double first_step_seconds = 0;
   train::Trainer trainer(
       context.setup, context.data.train, folder,
@@ -119,10 +109,12 @@ ExitCode train_run(const CommonFlags& flags, TrainArguments arguments) {
            first_step_seconds =
                std::chrono::duration<double>(Clock::now() - start).count();
          }
-         line.update(progress);
+         board.update(progress);
        }});
+  board.set_blocks(context.setup, folder, trainer.steps_done(),
+                   arguments.block);
   const train::TrainResult result = trainer.run();
-  line.finish();
+  board.finish();
   print_summary(context, result, first_step_seconds);
   if (result.is_interrupted) {
     print_line("stopped on request; the same command goes on from here");

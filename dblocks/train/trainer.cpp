@@ -4,6 +4,7 @@
 #include <nlohmann/json.hpp>
 
 #include <chrono>
+#include <cmath>
 #include <map>
 #include <numeric>
 #include <utility>
@@ -242,6 +243,8 @@ class Trainer::Impl {
         {"data_wait_share", data_wait_share()}};
     log_of(unit).write(line);
     events_of(unit).write_scalars(line);
+    logged_[unit] = {line["loss"].get<double>(),
+                     line["accuracy"].get<double>()};
     window = {};
   }
 
@@ -381,6 +384,8 @@ class Trainer::Impl {
     }
     const int64_t peak = memory::cpu_peak_bytes();
     const auto samples = static_cast<double>(setup_.loader.batch_size);
+    const auto logged = logged_.find(unit);
+    const bool is_logged = logged != logged_.end();
     options_.on_progress(
         {.block = unit,
          .num_blocks = task_.num_units(),
@@ -388,6 +393,8 @@ class Trainer::Impl {
          .steps = setup_.train.steps,
          .loss = result.loss,
          .accuracy = static_cast<double>(result.num_correct) / samples,
+         .logged_loss = is_logged ? logged->second.first : NAN,
+         .logged_accuracy = is_logged ? logged->second.second : NAN,
          .images_per_second = images_per_second(),
          .memory_bytes = peak > 0 ? peak : -1,
          .data_wait_share = data_wait_share(),
@@ -417,6 +424,7 @@ class Trainer::Impl {
   std::map<int64_t, std::unique_ptr<data::Loader>> loaders_;
   std::map<int64_t, report::JsonLinesLog> logs_;
   std::map<int64_t, UnitEvents> events_;
+  std::map<int64_t, std::pair<double, double>> logged_;  // loss and accuracy
   double step_seconds_ = 0;
   double data_wait_seconds_ = 0;
   int64_t images_ = 0;
