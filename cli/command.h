@@ -40,6 +40,7 @@ void add_inspect(CLI::App& app, CommonFlags& flags, Action& action);
 void add_verify(CLI::App& app, CommonFlags& flags, Action& action);
 void add_export(CLI::App& app, CommonFlags& flags, Action& action);
 void add_config(CLI::App& app, CommonFlags& flags, Action& action);
+void add_doctor(CLI::App& app, CommonFlags& flags, Action& action);
 void add_memory(CLI::App& app, CommonFlags& flags, Action& action);
 void add_report(CLI::App& app, CommonFlags& flags, Action& action);
 void add_compare(CLI::App& app, CommonFlags& flags, Action& action);

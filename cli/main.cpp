@@ -85,6 +85,7 @@ int main(int argc, char** argv) {
   dblocks::cli::add_verify(app, flags, action);
   dblocks::cli::add_export(app, flags, action);
   dblocks::cli::add_config(app, flags, action);
+  dblocks::cli::add_doctor(app, flags, action);
   dblocks::cli::add_memory(app, flags, action);
   dblocks::cli::add_report(app, flags, action);
   dblocks::cli::add_compare(app, flags, action);

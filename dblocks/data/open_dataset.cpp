@@ -254,4 +254,13 @@ DataSplits open_dataset(const DataOptions& options) {
           take_first(splits.test, options.test_samples, "data.test_samples")};
 }
 
+std::vector<SearchRecipe> known_datasets() {
+  std::vector<SearchRecipe> recipes;
+  for (const char* name :
+       {"fashion_mnist", "mnist", "cifar10", "cifar100", "tiny_imagenet"}) {
+    recipes.push_back(catalogue_entry(name).search);
+  }
+  return recipes;
+}
+
 }  // namespace dblocks::data

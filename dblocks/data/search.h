@@ -28,6 +28,9 @@ struct SearchRecipe {
 std::filesystem::path find_dataset(const std::string& root,
                                    const SearchRecipe& recipe);
 
+/// How each data set that open_dataset() knows is found.
+std::vector<SearchRecipe> known_datasets();
+
 /// The file `name` of `folder`, or `name`.gz.
 std::filesystem::path plain_or_gzip(const std::filesystem::path& folder,
                                     const std::string& name);
