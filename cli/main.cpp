@@ -1,81 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
-// The only place that catches errors for good and turns them into exit codes.
-#include <spdlog/sinks/stdout_color_sinks.h>
-
-#include <algorithm>
-#include <csignal>
+// dblocks-engine: the whole program.
 #include <cstdio>
-#include <exception>
-#include <memory>
-#include <new>
-#include <string>
-#include <vector>
+#include <string_view>
 
-#include "cli/command.h"
-#include "dblocks/config/suggest.h"
-#include "dblocks/core/log.h"
-
-namespace {
-
-using dblocks::ExitCode;
-
-int report(ExitCode code, const char* message) {
-  std::fprintf(stderr, "dblocks: error: %s\n", message);
-  return static_cast<int>(code);
-}
-
-void connect_log(bool verbose) {
-  auto sink = std::make_shared<spdlog::sinks::stderr_color_sink_mt>();
-  sink->set_pattern("dblocks: %^%l%$: %v");
-  dblocks::log().sinks() = {sink};
-  dblocks::log().set_level(verbose ? spdlog::level::debug
-                                   : spdlog::level::warn);
-}
-
-/// Why the command line could not be read, in one line. CLI11 says of a wrong
-/// verb only that one is required.
-std::string explain(const CLI::App& app,
-                    const CLI::ParseError& error,
-                    const std::string& first_word) {
-  std::vector<std::string> verbs;
-  for (const CLI::App* verb : app.get_subcommands({})) {
-    verbs.push_back(verb->get_name());
-  }
-  const bool is_verb =
-      std::find(verbs.begin(), verbs.end(), first_word) != verbs.end();
-  if (is_verb || first_word.empty() || first_word.starts_with('-')) {
-    return std::string("[cli] ") + error.what() + ". Hint: see dblocks --help";
-  }
-  return fmt::format(
-      "[cli] expected a verb, found '{}'; the nearest is {}. Hint: see dblocks "
-      "--help",
-      first_word, dblocks::config::nearest(first_word, verbs));
-}
-
-int run(const dblocks::cli::CommonFlags& flags,
-        const dblocks::cli::Action& action) {
-  try {
-    connect_log(flags.verbose);
-    return static_cast<int>(action());
-  } catch (const dblocks::Error& error) {
-    return report(error.code(), error.what());
-  } catch (const std::bad_alloc&) {
-    return report(ExitCode::kDevice,
-                  "[memory] the machine's memory ran out. Hint: lower "
-                  "data.batch_size or raise blocks.num_blocks");
-  } catch (const std::exception& error) {
-    return report(ExitCode::kInternal, error.what());
-  }
-}
-
-}  // namespace
+#include "cli/program.h"
 
 int main(int argc, char** argv) {
-  // A write beyond the file size limit is an error like any other, not the end.
-  std::signal(SIGXFSZ, SIG_IGN);
-  CLI::App app("Trains deep residual networks one block at a time.", "dblocks");
-  app.require_subcommand(1);
-  app.set_version_flag("--version", DBLOCKS_VERSION);
+  CLI::App app;
+  dblocks::cli::describe_program(app);
   dblocks::cli::CommonFlags flags;
   dblocks::cli::Action action;
   dblocks::cli::add_train(app, flags, action);
@@ -89,14 +21,10 @@ int main(int argc, char** argv) {
   dblocks::cli::add_memory(app, flags, action);
   dblocks::cli::add_report(app, flags, action);
   dblocks::cli::add_compare(app, flags, action);
-  try {
-    app.parse(argc, argv);
-  } catch (const CLI::ParseError& error) {
-    if (error.get_exit_code() == 0) {
-      return app.exit(error);  // --help, --version
-    }
-    const std::string message = explain(app, error, argc > 1 ? argv[1] : "");
-    return report(ExitCode::kConfig, message.c_str());
+  if (argc == 2 && std::string_view(argv[1]) == "--help-source") {
+    // For the build: what the launcher answers without starting this program.
+    const std::string source = dblocks::cli::help_source(app);
+    return std::fputs(source.c_str(), stdout) < 0 ? 1 : 0;
   }
-  return run(flags, action);
+  return dblocks::cli::run_program(app, flags, action, argc, argv);
 }
