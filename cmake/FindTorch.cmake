@@ -54,12 +54,19 @@ find_package_handle_standard_args(
     "no PyTorch wheel found: run ./quickstart or pass -DTORCH_ROOT=<folder of torch>")
 
 if(Torch_FOUND AND NOT TARGET dblocks::torch_cpu)
+  # The C++ ABI that the wheel was built with; 1 is what compilers take anyway.
+  file(STRINGS "${TORCH_ROOT}/share/cmake/Torch/TorchConfig.cmake" _torch_abi
+       REGEX "_GLIBCXX_USE_CXX11_ABI=0" LIMIT_COUNT 1)
+  if(_torch_abi)
+    set(_torch_definitions _GLIBCXX_USE_CXX11_ABI=0)
+  endif()
   # The wheel's libraries reach their CUDA runtime through an RPATH relative to
   # themselves, so only their own folder has to be named.
   add_library(dblocks::c10 SHARED IMPORTED GLOBAL)
   set_target_properties(
     dblocks::c10
     PROPERTIES IMPORTED_LOCATION "${TORCH_ROOT}/lib/libc10.so"
+               INTERFACE_COMPILE_DEFINITIONS "${_torch_definitions}"
                INTERFACE_INCLUDE_DIRECTORIES
                "${TORCH_ROOT}/include;${TORCH_ROOT}/include/torch/csrc/api/include")
   add_library(dblocks::torch_cpu SHARED IMPORTED GLOBAL)
