@@ -44,5 +44,6 @@ void add_doctor(CLI::App& app, CommonFlags& flags, Action& action);
 void add_memory(CLI::App& app, CommonFlags& flags, Action& action);
 void add_report(CLI::App& app, CommonFlags& flags, Action& action);
 void add_compare(CLI::App& app, CommonFlags& flags, Action& action);
+void add_plan(CLI::App& app, CommonFlags& flags, Action& action);
 
 }  // namespace dblocks::cli

@@ -1,0 +1,233 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <charconv>
+#include <cmath>
+#include <memory>
+#include <nlohmann/json.hpp>
+#include <optional>
+
+#include "cli/command.h"
+#include "cli/output.h"
+#include "cli/run_context.h"
+#include "dblocks/train/step_plan.h"
+
+namespace dblocks::cli {
+namespace {
+
+using Json = nlohmann::ordered_json;
+using memory::UnitPlan;
+
+struct PlanArguments {
+  std::string recipe;
+  std::vector<std::string> overrides;
+  std::string memory;
+};
+
+/// One way to train the network of a recipe.
+struct Way {
+  std::string name;
+  int64_t peak_bytes = 0;
+  std::optional<int64_t> largest_batch;  ///< with --memory
+};
+
+/// "8GiB", "500 MB", "1.5G": a number with a power of 1024 (K, KiB) or, with
+/// B behind the letter, of 1000 (KB).
+int64_t read_size(const std::string& text) {
+  double number = 0;
+  const auto [end, error] =
+      std::from_chars(text.data(), text.data() + text.size(), number);
+  std::string unit(end, text.data() + text.size());
+  std::erase(unit, ' ');
+  double factor = 0;
+  const std::string letters = "KMGT";
+  if (unit.empty() || unit == "B") {
+    factor = 1;
+  } else if (const size_t power = letters.find(unit[0]);
+             power != std::string::npos) {
+    const std::string rest = unit.substr(1);
+    const double base = rest.empty() || rest == "iB" ? 1024
+                        : rest == "B"                ? 1000
+                                                     : 0;
+    factor = std::pow(base, static_cast<double>(power + 1));
+  }
+  const double bytes = number * factor;
+  DBLOCKS_CHECK(error == std::errc() && bytes >= 1 && bytes < 1e18, ConfigError,
+                "[plan] expected --memory to be a size like 8GiB or 500MB, "
+                "found {}",
+                text);
+  return static_cast<int64_t>(bytes);
+}
+
+int64_t peak_of(const std::vector<UnitPlan>& plans) {
+  return std::ranges::max_element(plans, {}, &UnitPlan::peak_bytes)->peak_bytes;
+}
+
+Way plan_way(std::string name,
+             const train::RunSetup& setup,
+             std::optional<int64_t> limit) {
+  Way way{.name = std::move(name),
+          .peak_bytes = peak_of(train::plan_steps(setup))};
+  if (limit) {
+    int64_t batch = INT64_MAX;
+    for (const memory::UnitShape& unit : train::unit_shapes(setup)) {
+      batch = std::min(
+          batch, memory::largest_batch(train::step_shape(setup), unit, *limit));
+    }
+    way.largest_batch = batch;
+  }
+  return way;
+}
+
+/// End to end, with checkpointing, and every number of blocks that divides the
+/// stack evenly.
+std::vector<Way> alternatives(const train::RunSetup& setup,
+                              std::optional<int64_t> limit) {
+  std::vector<Way> ways;
+  train::RunSetup other = setup;
+  other.task.method = tasks::Method::kEndToEnd;
+  ways.push_back(plan_way("end to end", other, limit));
+  ways.push_back(
+      {.name = "end to end, checkpointed",
+       .peak_bytes = memory::plan_checkpointed(
+           train::step_shape(other), train::unit_shapes(other).front())});
+  int64_t checkpointed = 0;
+  for (const memory::UnitShape& unit : train::unit_shapes(setup)) {
+    checkpointed = std::max(checkpointed, memory::plan_checkpointed(
+                                              train::step_shape(setup), unit));
+  }
+  ways.push_back(
+      {.name = "as planned, checkpointed", .peak_bytes = checkpointed});
+  other.task.method = tasks::Method::kDiffusionBlocks;
+  other.task.blocks.layers_per_block.clear();
+  // Boundaries that a recipe lists belong to its own number of blocks.
+  other.task.partition = {};
+  for (int64_t blocks = 1; blocks <= setup.task.shape.options.num_layers;
+       ++blocks) {
+    if (setup.task.shape.options.num_layers % blocks == 0) {
+      other.task.blocks.num_blocks = blocks;
+      ways.push_back(
+          plan_way(fmt::format("block-wise, B = {}", blocks), other, limit));
+    }
+  }
+  return ways;
+}
+
+Json block_json(const UnitPlan& p, int64_t index) {
+  return {{"block", index},
+          {"num_layers", p.num_layers},
+          {"num_parameters", p.num_parameters},
+          {"weights_bytes", p.weights_bytes},
+          {"gradient_bytes", p.gradient_bytes},
+          {"moments_bytes", p.moments_bytes},
+          {"average_bytes", p.average_bytes},
+          {"frozen_bytes", p.frozen_bytes},
+          {"activation_bytes", p.activation_bytes},
+          {"head_bytes", p.head_bytes},
+          {"buffer_bytes", p.buffer_bytes},
+          {"peak_bytes", p.peak_bytes}};
+}
+
+Json way_json(const Way& way) {
+  Json json{{"name", way.name}, {"peak_bytes", way.peak_bytes}};
+  if (way.largest_batch) {
+    json["largest_batch"] = *way.largest_batch;
+  }
+  return json;
+}
+
+void print_blocks(const std::vector<UnitPlan>& plans) {
+  print_line(fmt::format(
+      "{:>5} {:>6} {:>10} {:>10} {:>10} {:>10} {:>10} "
+      "{:>11} {:>10} {:>10} {:>10}",
+      "block", "layers", "weights", "gradient", "moments", "average", "frozen",
+      "activations", "head", "buffers", "peak"));
+  for (size_t i = 0; i < plans.size(); ++i) {
+    const UnitPlan& p = plans[i];
+    print_line(fmt::format(
+        "{:>5} {:>6} {:>10} {:>10} {:>10} {:>10} {:>10} {:>11} {:>10} {:>10} "
+        "{:>10}",
+        i, p.num_layers, format_bytes(p.weights_bytes),
+        format_bytes(p.gradient_bytes), format_bytes(p.moments_bytes),
+        format_bytes(p.average_bytes), format_bytes(p.frozen_bytes),
+        format_bytes(p.activation_bytes), format_bytes(p.head_bytes),
+        format_bytes(p.buffer_bytes), format_bytes(p.peak_bytes)));
+  }
+}
+
+void print_ways(const std::vector<Way>& ways, bool has_limit) {
+  print_line(fmt::format("\n{:<26} {:>10}{}", "other ways", "peak",
+                         has_limit ? "  largest batch" : ""));
+  for (const Way& way : ways) {
+    print_line(fmt::format(
+        "{:<26} {:>10}{}", way.name, format_bytes(way.peak_bytes),
+        way.largest_batch ? fmt::format("  {:>13}", *way.largest_batch) : ""));
+  }
+}
+
+ExitCode plan(const CommonFlags& flags, const PlanArguments& arguments) {
+  std::optional<int64_t> limit;
+  if (!arguments.memory.empty()) {
+    limit = read_size(arguments.memory);
+  }
+  prepare_process(flags);
+  const RunContext context =
+      open_recipe(arguments.recipe, arguments.overrides, at::kCPU);
+  const std::vector<UnitPlan> plans = train::plan_steps(context.setup);
+  const Way own = plan_way("as planned", context.setup, limit);
+  const std::vector<Way> ways = alternatives(context.setup, limit);
+  const int64_t batch = context.setup.loader.batch_size;
+  if (flags.json) {
+    Json json{{"batch_size", batch}, {"blocks", Json::array()}};
+    for (size_t i = 0; i < plans.size(); ++i) {
+      json["blocks"].push_back(block_json(plans[i], static_cast<int64_t>(i)));
+    }
+    json["peak_bytes"] = own.peak_bytes;
+    if (limit) {
+      json["memory_bytes"] = *limit;
+      json["largest_batch"] = *own.largest_batch;
+    }
+    json["other_ways"] = Json::array();
+    for (const Way& way : ways) {
+      json["other_ways"].push_back(way_json(way));
+    }
+    print_line(json.dump(2));
+    return ExitCode::kDone;
+  }
+  print_blocks(plans);
+  print_ways(ways, limit.has_value());
+  print_line(fmt::format(
+      "\npredicted peak of a step {}, end to end {} (ratio {:.3f}, batch {})",
+      format_bytes(own.peak_bytes), format_bytes(ways.front().peak_bytes),
+      static_cast<double>(own.peak_bytes) /
+          static_cast<double>(ways.front().peak_bytes),
+      batch));
+  if (limit) {
+    print_line(fmt::format("largest batch within {}: {}", format_bytes(*limit),
+                           *own.largest_batch));
+  }
+  return ExitCode::kDone;
+}
+
+}  // namespace
+
+void add_plan(CLI::App& app, CommonFlags& flags, Action& action) {
+  auto arguments = std::make_shared<PlanArguments>();
+  CLI::App* verb = app.add_subcommand(
+      "plan", "Predict the memory of a step from shapes; nothing is trained");
+  verb->add_option("recipe", arguments->recipe, "Recipe, a TOML file")
+      ->required();
+  verb->add_option("--set", arguments->overrides,
+                   "Override a key of the recipe: a.b=c");
+  verb->add_option("--memory", arguments->memory,
+                   "Memory for tensors, for instance 8GiB: also find the "
+                   "largest batch that fits");
+  add_common_flags(*verb, flags);
+  add_json_flag(*verb, flags);
+  verb->callback([arguments, &flags, &action] {
+    action = [arguments, &flags] { return plan(flags, *arguments); };
+  });
+}
+
+}  // namespace dblocks::cli

@@ -1,0 +1,54 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "dblocks/train/step_plan.h"
+
+namespace dblocks::train {
+
+memory::StepShape step_shape(const RunSetup& setup) {
+  const models::VitShape& vit = setup.task.shape;
+  const bool denoises = setup.task.method == tasks::Method::kDiffusionBlocks;
+  const bool appended = vit.options.label_input == models::LabelInput::kAppend;
+  return {.batch_size = setup.loader.batch_size,
+          .tokens = vit.num_patches() + (denoises && appended ? 2 : 1),
+          .patches = vit.num_patches(),
+          .patch_numbers = vit.channels * vit.options.patch * vit.options.patch,
+          .width = vit.options.width,
+          .heads = vit.options.heads,
+          .mlp_width = vit.options.mlp_width,
+          .num_classes = vit.num_classes,
+          .condition_width = denoises ? vit.sigma_embedding_width() : 0,
+          .has_class_token = !denoises || appended,
+          .has_silu_after =
+              vit.options.modulation == models::Modulation::kPublished,
+          .dropout = vit.options.dropout,
+          .compute_bytes = vit.compute == at::kFloat ? 4 : 2,
+          .has_average = setup.optim.ema_decay > 0,
+          .ownership = setup.task.blocks.ownership};
+}
+
+std::vector<memory::UnitShape> unit_shapes(const RunSetup& setup) {
+  const tasks::ClassificationTask task(setup.task);
+  const bool is_greedy = setup.task.method == tasks::Method::kGreedy;
+  std::vector<memory::UnitShape> shapes;
+  std::vector<int64_t> before;
+  for (int64_t unit = 0; unit < task.num_units(); ++unit) {
+    const int64_t layers = task.layers(unit).num_layers();
+    shapes.push_back({.num_layers = layers,
+                      .has_stem = unit == 0 || !is_greedy,
+                      .before = before});
+    if (is_greedy) {
+      before.push_back(layers);
+    }
+  }
+  return shapes;
+}
+
+std::vector<memory::UnitPlan> plan_steps(const RunSetup& setup) {
+  const memory::StepShape shape = step_shape(setup);
+  std::vector<memory::UnitPlan> plans;
+  for (const memory::UnitShape& unit : unit_shapes(setup)) {
+    plans.push_back(memory::plan_unit(shape, unit));
+  }
+  return plans;
+}
+
+}  // namespace dblocks::train

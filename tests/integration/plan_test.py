@@ -1,0 +1,51 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`dblocks plan` against `dblocks memory`, and what it says about other ways."""
+
+import json
+import unittest
+
+from program_test import RECIPE, Program, run
+
+FEW = ["--set", "data.train_samples=500", "--set", "data.test_samples=100",
+       "--threads", "1"]
+
+
+class Plan(Program):
+    def json_of(self, verb, *more):
+        return json.loads(self.expect(
+            run(verb, RECIPE, *FEW, "--json", *more), 0).stdout)
+
+    def test_prediction_is_within_ten_percent_of_the_measurement(self):
+        plan, measured = self.json_of("plan"), self.json_of("memory")
+        self.assertEqual(len(plan["blocks"]), 3)
+        for said, is_so in zip(plan["blocks"], measured["blocks"]):
+            self.assertEqual(said["num_parameters"], is_so["num_parameters"])
+            self.assertAlmostEqual(
+                said["peak_bytes"] / is_so["peak_bytes"], 1, delta=0.1)
+        ways = {way["name"]: way["peak_bytes"] for way in plan["other_ways"]}
+        self.assertAlmostEqual(
+            ways["end to end"] / measured["end_to_end_peak_bytes"], 1, delta=0.1)
+        self.assertEqual(ways["block-wise, B = 3"], plan["peak_bytes"])
+        self.assertLess(ways["block-wise, B = 6"], ways["block-wise, B = 2"])
+
+    def test_largest_batch_is_the_last_that_fits(self):
+        plan = self.json_of("plan", "--memory", "64MiB")
+        self.assertEqual(plan["memory_bytes"], 64 << 20)
+        largest = plan["largest_batch"]
+        for batch, fits in ((largest, True), (largest + 1, False)):
+            peak = self.json_of(
+                "plan", "--set", f"data.batch_size={batch}")["peak_bytes"]
+            self.assertEqual(peak <= 64 << 20, fits)
+
+    def test_table_for_people_and_sizes_that_are_none(self):
+        text = self.expect(run("plan", RECIPE, *FEW), 0).stdout
+        self.assertIn("activations", text.splitlines()[0])
+        self.assertRegex(text.splitlines()[-1], r"^predicted peak of a step .*ratio")
+        for size in ("much", "12 apples", "-3GiB"):
+            refused = self.expect(
+                run("plan", RECIPE, f"--memory={size}"), 2)
+            self.assertIn("--memory", refused.stderr)
+
+
+if __name__ == "__main__":
+    unittest.main()
