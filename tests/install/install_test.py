@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Installs the library; another project finds it.
+"""Installs the library and builds an example with nothing but what was installed.
 
 DBLOCKS_BUILD is the build folder, DBLOCKS_CMAKE the program cmake,
 DBLOCKS_GENERATOR its generator and DBLOCKS_TORCH_ROOT the folder of LibTorch.
@@ -8,6 +8,7 @@ DBLOCKS_GENERATOR its generator and DBLOCKS_TORCH_ROOT the folder of LibTorch.
 import os
 import pathlib
 import re
+import shutil
 import subprocess
 import tempfile
 import unittest
@@ -17,17 +18,7 @@ CMAKE = os.environ.get("DBLOCKS_CMAKE", "cmake")
 GENERATOR = os.environ.get("DBLOCKS_GENERATOR", "Ninja")
 TORCH_ROOT = os.environ.get("DBLOCKS_TORCH_ROOT", "")
 ROOT = pathlib.Path(__file__).resolve().parents[2]
-
-PROJECT = """
-cmake_minimum_required(VERSION 3.25)
-project(other LANGUAGES CXX)
-find_package(dblocks 0.1 REQUIRED)
-foreach(target dblocks::dblocks dblocks::plain dblocks::torch_cpu)
-  if(NOT TARGET ${target})
-    message(FATAL_ERROR "no target ${target}")
-  endif()
-endforeach()
-"""
+EXAMPLE = ROOT / "examples" / "own_layer_stack"
 
 
 def run(*arguments):
@@ -60,12 +51,20 @@ class Install(unittest.TestCase):
         for file in self.prefix.rglob("dblocksTargets*.cmake"):
             self.assertNotIn(str(ROOT) + "/dblocks", file.read_text())
 
-    def test_another_project_finds_the_package(self):
-        source = self.folder / "source"
-        source.mkdir()
-        (source / "CMakeLists.txt").write_text(PROJECT)
-        run(CMAKE, "-S", source, "-B", self.folder / "build", "-G", GENERATOR,
+    def test_own_layers_train_block_by_block(self):
+        source, build = self.folder / "source", self.folder / "build"
+        shutil.copytree(EXAMPLE, source)  # out of reach of our own headers
+        run(CMAKE, "-S", source, "-B", build, "-G", GENERATOR,
             f"-DCMAKE_PREFIX_PATH={self.prefix}", f"-DTORCH_ROOT={TORCH_ROOT}")
+        run(CMAKE, "--build", build)
+        output = run(build / "own_layer_stack")
+        losses = re.findall(r"^block \d: .* loss ([\d.]+)$", output, re.M)
+        self.assertEqual(len(losses), 3, output)
+        chain, whole, mean = map(
+            float, re.search(r"chain of 3 blocks ([\d.]+), end to end ([\d.]+), "
+                             r"always the mean ([\d.]+)", output).groups())
+        self.assertLess(chain, 0.05 * mean, output)
+        self.assertLess(whole, 0.05 * mean, output)
 
 
 if __name__ == "__main__":
