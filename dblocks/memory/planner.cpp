@@ -365,11 +365,12 @@ UnitPlan plan_unit(const StepShape& shape, const UnitShape& unit) {
 }
 
 int64_t plan_checkpointed(const StepShape& shape, const UnitShape& unit) {
-  UnitShape one = unit;
-  one.num_layers = 1;
-  const UnitPlan whole = plan_unit(shape, unit);
-  const UnitPlan layer = plan_unit(shape, one);
-  return whole.state_bytes() + layer.peak_bytes - layer.state_bytes() +
+  Operations one;
+  add_condition(shape, one);
+  add_stem(shape, unit.has_stem, one);
+  add_layer(shape, unit.num_layers == 1 ? 1 : shape.tokens, one);
+  add_head(shape, one);
+  return plan_unit(shape, unit).state_bytes() + peak_bytes(one) +
          (unit.num_layers - 1) * Sizes(shape, shape.tokens).hidden;
 }
 
