@@ -22,8 +22,8 @@ readonly kTensorBoard="2.21.0"
 readonly kBuildPackages=(
   g++ cmake ninja-build python3 python3-venv python3-pip git ca-certificates
   libcli11-dev nlohmann-json3-dev libfmt-dev libspdlog-dev libxxhash-dev
-  libtomlplusplus-dev zlib1g-dev libjpeg62-turbo-dev libpng-dev
-  dataset-fashion-mnist)
+  libtomlplusplus-dev zlib1g-dev libjpeg62-turbo-dev libpng-dev libarchive-dev
+  libcurl4-openssl-dev libssl-dev dataset-fashion-mnist)
 readonly kTestPackages=(
   libgtest-dev libgmock-dev librapidcheck-dev clang-format clang-tidy shellcheck
   strace chromium chromium-driver)

@@ -36,7 +36,7 @@ This page lists every key; `dblocks config --explain` prints the same.
 - A run is resumed, and blocks trained apart are merged, only if every key
   that changes the trained weights is the same. Not among those: `name`,
   `noise.preset` (the numbers behind it are), `data.root`,
-  `data.test_samples`, `data.workers`, `data.prefetch`,
+  `data.test_samples`, `data.workers`, `data.prefetch`, `data.on_bad_sample`,
   `classification.bridge`, `classification.normalised_bridge_table`,
   `optim.ema_evaluate`, `train.log_every_steps` and the tables `readout`,
   `checkpoint` and `report`; nor, unless a part is `shared`, `train.schedule` and

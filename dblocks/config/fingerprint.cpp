@@ -15,9 +15,14 @@ namespace {
 /// Keys, or whole tables (with a dot at the end), that never change weights.
 constexpr auto kWithoutEffect = std::to_array<std::string_view>(
     {"name", "noise.preset", "data.root", "data.test_samples", "data.workers",
-     "data.prefetch", "classification.bridge",
+     "data.prefetch", "data.on_bad_sample", "classification.bridge",
      "classification.normalised_bridge_table", "readout.", "optim.ema_evaluate",
      "train.log_every_steps", "checkpoint.", "report."});
+
+/// Keys that came after the first runs: at their default they say nothing, so
+/// that older runs keep their fingerprint.
+constexpr auto kAddedLater = std::to_array<std::string_view>(
+    {"data.image_size", "data.image_channels"});
 
 /// Keys of the order of blocks.
 constexpr auto kOrder = std::to_array<std::string_view>(
@@ -36,8 +41,12 @@ bool changes_weights(const RunConfig& config, const std::string& key) {
 
 std::string fingerprint(const RunConfig& config) {
   std::string text;
+  const FieldList defaults = list_fields(RunConfig{});
   for (const Field& field : list_fields(config).fields) {
-    if (changes_weights(config, field.key)) {
+    const bool says_nothing =
+        std::ranges::find(kAddedLater, field.key) != kAddedLater.end() &&
+        field.value == defaults.find(field.key)->value;
+    if (changes_weights(config, field.key) && !says_nothing) {
       text += field.key + " = " + to_toml(field.value) + "\n";
     }
   }

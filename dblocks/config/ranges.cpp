@@ -40,6 +40,8 @@ constexpr auto kRanges = std::to_array<Range>({
     closed("data.test_samples", 0, kMaxCount),
     closed("data.workers", 0, 256),
     closed("data.prefetch", 1, 4096),
+    closed("data.image_size", 0, 16384),
+    closed("data.image_channels", 1, 3),
     at_least("data.mean", -kInfinity),
     above("data.std", 0),
     closed("data.augment.crop_padding", 0, 1024),

@@ -56,6 +56,10 @@ std::string reason(const RunConfig& config, std::string_view key) {
       config.data.augment.rand_augment_ops == 0) {
     return "data.augment.rand_augment_ops = 0";
   }
+  if ((key == "data.image_size" || key == "data.image_channels") &&
+      config.data.dataset != "image_folder") {
+    return fmt::format("data.dataset = {}", config.data.dataset);
+  }
   return "";
 }
 

@@ -2,6 +2,7 @@
 #include "dblocks/data/batch_maker.h"
 
 #include <algorithm>
+#include <numeric>
 
 #include "dblocks/core/error.h"
 #include "dblocks/core/random.h"
@@ -47,21 +48,72 @@ BatchMaker::BatchMaker(const Dataset& dataset, const LoaderOptions& options)
                 "[data] expected {} values, one per channel, found {}: "
                 "data.mean, data.std",
                 dataset.info().channels, normalizer_.channels());
+  DBLOCKS_CHECK(!dataset.source().has_values() || !options.train ||
+                    !changes_images(options.augment),
+                ConfigError,
+                "[data] expected no augmentation of images that are float32, "
+                "found some: data.augment. Hint: store them as uint8");
 }
 
-std::span<const uint8_t> BatchMaker::augmented(int64_t sample, int64_t epoch) {
+std::span<const uint8_t> BatchMaker::augmented(int64_t sample,
+                                               RandomStream& stream) {
   const DatasetInfo& info = dataset_.info();
-  const std::span<const uint8_t> pixels = dataset_.pixels(sample, buffer_);
-  if (!options_.train || !changes_images(options_.augment)) {
-    return pixels;
+  if (options_.augment.random_resized_crop && dataset_.source().has_views()) {
+    // The crop is taken from the image as it was, not from its centre.
+    dataset_.source().view(
+        sample,
+        [&](int64_t rows, int64_t columns) {
+          return View{random_resized_box(rows, columns, stream), info.rows,
+                      info.columns};
+        },
+        image_);
+    augmenter_.apply_after_crop(image_, stream);
+    return image_.pixels;
   }
+  const std::span<const uint8_t> pixels = dataset_.pixels(sample, buffer_);
   image_.resize(info.channels, info.rows, info.columns);
   std::copy(pixels.begin(), pixels.end(), image_.pixels.begin());
-  RandomStream stream(options_.seed, RandomPurpose::kAugmentation,
-                      static_cast<uint64_t>(epoch),
-                      static_cast<uint64_t>(sample));
   augmenter_.apply(image_, stream);
   return image_.pixels;
+}
+
+void BatchMaker::fill(int64_t sample,
+                      RandomStream stream,
+                      std::span<float> out) {
+  if (dataset_.source().has_values()) {
+    dataset_.source().values(sample, out);
+    normalizer_.apply(out);
+  } else if (options_.train && changes_images(options_.augment)) {
+    normalizer_.apply(augmented(sample, stream), out);
+  } else {
+    normalizer_.apply(dataset_.pixels(sample, buffer_), out);
+  }
+}
+
+int64_t BatchMaker::fill_or_replace(int64_t sample,
+                                    int64_t epoch,
+                                    std::span<float> out) {
+  const RandomStream stream(options_.seed, RandomPurpose::kAugmentation,
+                            static_cast<uint64_t>(epoch),
+                            static_cast<uint64_t>(sample));
+  BadSamples* bad = dataset_.bad_samples();
+  if (bad == nullptr) {
+    fill(sample, stream, out);
+    return sample;
+  }
+  for (int64_t tries = 0; tries < dataset_.size(); ++tries) {
+    const int64_t candidate = (sample + tries) % dataset_.size();
+    try {
+      fill(candidate, stream, out);
+      return candidate;
+    } catch (const DataError& error) {
+      bad->add(candidate, error.what());
+    }
+  }
+  throw DataError(fmt::format(
+      "[data] expected a readable sample of {}, found {} damaged ones. The "
+      "first: {}",
+      dataset_.info().name, dataset_.size(), bad->list().front().reason));
 }
 
 void BatchMaker::make(int64_t step, Batch& batch) {
@@ -70,26 +122,37 @@ void BatchMaker::make(int64_t step, Batch& batch) {
   batch.epoch = order_.epoch(step);
   resize_batch(dataset_.info(), samples.size(), batch);
   for (size_t i = 0; i < samples.size(); ++i) {
-    batch.sample_ids[i] = samples[i];
-    batch.labels[i] = dataset_.label(samples[i]);
-    normalizer_.apply(augmented(samples[i], batch.epoch), image_of(batch, i));
+    const int64_t sample =
+        fill_or_replace(samples[i], batch.epoch, image_of(batch, i));
+    batch.sample_ids[i] = sample;
+    batch.labels[i] = dataset_.label(sample);
   }
 }
 
 Batch evaluation_batch(const Dataset& dataset, int64_t first, int64_t count) {
   DBLOCKS_ASSERT(first >= 0 && first < dataset.size() && count >= 1,
                  "samples {} + {} of {}", first, count, dataset.size());
+  std::vector<int64_t> samples(
+      static_cast<size_t>(std::min(count, dataset.size() - first)));
+  std::iota(samples.begin(), samples.end(), first);
+  return evaluation_batch(dataset, samples);
+}
+
+Batch evaluation_batch(const Dataset& dataset,
+                       std::span<const int64_t> samples) {
   const Normalizer normalizer(dataset.info().mean, dataset.info().std);
   Batch batch;
-  resize_batch(dataset.info(),
-               static_cast<size_t>(std::min(count, dataset.size() - first)),
-               batch);
+  resize_batch(dataset.info(), samples.size(), batch);
   std::vector<uint8_t> buffer;
   for (size_t i = 0; i < batch.labels.size(); ++i) {
-    const int64_t sample = first + static_cast<int64_t>(i);
-    batch.sample_ids[i] = sample;
-    batch.labels[i] = dataset.label(sample);
-    normalizer.apply(dataset.pixels(sample, buffer), image_of(batch, i));
+    batch.sample_ids[i] = samples[i];
+    batch.labels[i] = dataset.label(samples[i]);
+    if (dataset.source().has_values()) {
+      dataset.source().values(samples[i], image_of(batch, i));
+      normalizer.apply(image_of(batch, i));
+    } else {
+      normalizer.apply(dataset.pixels(samples[i], buffer), image_of(batch, i));
+    }
   }
   return batch;
 }

@@ -1,7 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "dblocks/data/dataset.h"
 
+#include <algorithm>
+#include <numeric>
+
 #include "dblocks/core/error.h"
+#include "dblocks/core/log.h"
 
 namespace dblocks::data {
 namespace {
@@ -24,6 +28,30 @@ class PixelsInMemory : public PixelSource {
 };
 
 }  // namespace
+
+void PixelSource::view(int64_t, const ChooseView&, Image&) const {
+  DBLOCKS_ASSERT(has_views() && false, "a source without views");
+}
+
+void PixelSource::values(int64_t, std::span<float>) const {
+  DBLOCKS_ASSERT(has_values() && false, "a source without values");
+}
+
+void BadSamples::add(int64_t sample, const std::string& reason) {
+  const std::lock_guard lock(mutex_);
+  const auto place = std::lower_bound(
+      samples_.begin(), samples_.end(), sample,
+      [](const BadSample& a, int64_t b) { return a.sample < b; });
+  if (place == samples_.end() || place->sample != sample) {
+    samples_.insert(place, {sample, reason});
+    log().warn("[data] sample {} is passed over: {}", sample, reason);
+  }
+}
+
+std::vector<BadSample> BadSamples::list() const {
+  const std::lock_guard lock(mutex_);
+  return samples_;
+}
 
 Dataset::Dataset(DatasetInfo info,
                  std::vector<int64_t> labels,
@@ -62,6 +90,29 @@ std::vector<uint8_t> Dataset::pixels(int64_t i) const {
   std::vector<uint8_t> buffer;
   const std::span<const uint8_t> found = pixels(i, buffer);
   return {found.begin(), found.end()};
+}
+
+std::vector<int64_t> Dataset::readable_samples() const {
+  std::vector<int64_t> samples(labels_.size());
+  std::iota(samples.begin(), samples.end(), int64_t{0});
+  if (bad_samples_ == nullptr) {
+    return samples;
+  }
+  std::vector<uint8_t> buffer;
+  std::erase_if(samples, [&](int64_t i) {
+    try {
+      pixels(i, buffer);
+      return false;
+    } catch (const DataError& error) {
+      bad_samples_->add(i, error.what());
+      return true;
+    }
+  });
+  DBLOCKS_CHECK(!samples.empty(), DataError,
+                "[data] expected a readable sample of {}, found {} damaged "
+                "ones. The first: {}",
+                info_.name, size(), bad_samples_->list().front().reason);
+  return samples;
 }
 
 Dataset Dataset::first(int64_t count) const {

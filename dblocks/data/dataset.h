@@ -1,14 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 // Labelled images, all of one size, numbered from 0. Small sets are held in
-// memory as bytes; Tiny-ImageNet is decoded from its files one image at a time.
+// memory as bytes; others are decoded from their files one image at a time.
 #pragma once
 
 #include <cstdint>
 #include <memory>
+#include <mutex>
 #include <span>
 #include <string>
 #include <vector>
 
+#include "dblocks/data/image_file.h"
 #include "dblocks/data/options.h"
 
 namespace dblocks::data {
@@ -41,6 +43,38 @@ class PixelSource {
   /// Errors: DataError naming the file.
   virtual std::span<const uint8_t> pixels(
       int64_t i, std::vector<uint8_t>& buffer) const = 0;
+
+  /// Whether samples are images of their own size, of which view() takes parts.
+  virtual bool has_views() const { return false; }
+  /// The part of sample `i` that `choose` wants. Requires: has_views().
+  /// Errors: DataError naming the file.
+  virtual void view(int64_t i, const ChooseView& choose, Image& out) const;
+
+  /// Whether samples are numbers; pixels() then gives them clamped to [0, 1]
+  /// and rounded to 8 bits.
+  virtual bool has_values() const { return false; }
+  /// The numbers of sample `i`: [C, Y, X]. Requires: has_values().
+  /// Errors: DataError naming the sample if one is not finite.
+  virtual void values(int64_t i, std::span<float> out) const;
+};
+
+/// A sample that could not be read, and why.
+struct BadSample {
+  int64_t sample = 0;
+  std::string reason;
+};
+
+/// The samples found damaged so far. *Threads*: safe to use from many.
+class BadSamples {
+ public:
+  /// Keeps the first report of each sample and says it in the log.
+  void add(int64_t sample, const std::string& reason);
+  /// In the order of the data set.
+  std::vector<BadSample> list() const;
+
+ private:
+  mutable std::mutex mutex_;
+  std::vector<BadSample> samples_;
 };
 
 /// A value; copies share the pixels. *Threads*: safe to read from many.
@@ -66,13 +100,26 @@ class Dataset {
   /// The same as a copy, for single looks.
   std::vector<uint8_t> pixels(int64_t i) const;
 
+  /// Where the samples come from. Requires: a sample within the data set.
+  const PixelSource& source() const { return *source_; }
+
   /// The first `count` samples. Errors: ConfigError if there are fewer.
   Dataset first(int64_t count) const;
+
+  /// From now on this data set and its copies pass over damaged samples.
+  void skip_bad_samples() { bad_samples_ = std::make_shared<BadSamples>(); }
+  /// Where damaged samples are noted; nullptr where they are errors.
+  BadSamples* bad_samples() const { return bad_samples_.get(); }
+  /// The samples that can be read: all, unless damaged ones are passed over;
+  /// these are found by reading every sample once. Errors: DataError if there
+  /// are none.
+  std::vector<int64_t> readable_samples() const;
 
  private:
   DatasetInfo info_;
   std::vector<int64_t> labels_;
   std::shared_ptr<const PixelSource> source_;
+  std::shared_ptr<BadSamples> bad_samples_;
 };
 
 struct DataSplits {
@@ -84,6 +131,7 @@ struct DataSplits {
 /// (options.root, $DBLOCKS_DATA, ~/.local/share/dblocks, /usr/share/datasets)
 /// may hold the data set's usual folder or its files directly; the first that
 /// does is read. The test split of Tiny-ImageNet is its validation images.
+/// image_folder and safetensors are read from options.root itself.
 /// Errors: ConfigError for an unknown name, a count below 0 or above the number
 /// of samples, or a mean or deviation that does not fit the channels; DataError
 /// if options.root is no folder, if nothing is found (the message lists every

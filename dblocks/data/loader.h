@@ -13,6 +13,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <span>
 #include <vector>
 
 #include "dblocks/data/dataset.h"
@@ -25,7 +26,7 @@ struct Batch {
   std::vector<float> images;
   /// [N]
   std::vector<int64_t> labels;
-  /// [N]: indices into the data set.
+  /// [N]: indices into the data set, of the samples that are in the batch.
   std::vector<int64_t> sample_ids;
   int64_t num_samples = 0;
   int64_t epoch = 0;
@@ -78,5 +79,9 @@ class Loader {
 /// set, without augmentation, normalised by the data set's own mean and std;
 /// epoch and step are 0. Requires: 0 <= first < size, count >= 1.
 Batch evaluation_batch(const Dataset& dataset, int64_t first, int64_t count);
+
+/// The same for samples chosen one by one.
+Batch evaluation_batch(const Dataset& dataset,
+                       std::span<const int64_t> samples);
 
 }  // namespace dblocks::data

@@ -9,7 +9,9 @@
 #include "dblocks/data/dataset.h"
 #include "dblocks/data/file_bytes.h"
 #include "dblocks/data/idx.h"
+#include "dblocks/data/image_folder.h"
 #include "dblocks/data/search.h"
+#include "dblocks/data/tensor_dataset.h"
 #include "dblocks/data/tiny_imagenet.h"
 
 namespace dblocks::data {
@@ -211,7 +213,8 @@ CatalogueEntry catalogue_entry(const std::string& name) {
   }
   throw ConfigError(
       fmt::format("[open_dataset] expected fashion_mnist, mnist, cifar10, "
-                  "cifar100 or tiny_imagenet, found '{}': data.dataset",
+                  "cifar100, tiny_imagenet, image_folder or safetensors, "
+                  "found '{}': data.dataset",
                   name));
 }
 
@@ -236,11 +239,8 @@ Dataset take_first(const Dataset& dataset, int64_t count, const char* key) {
   return count == 0 ? dataset : dataset.first(count);
 }
 
-}  // namespace
-
-DataSplits open_dataset(const DataOptions& options) {
-  CatalogueEntry entry = catalogue_entry(options.dataset);
-  DatasetInfo& info = entry.info;
+// Mean and deviation as given, or as published.
+void take_all_statistics(const DataOptions& options, DatasetInfo& info) {
   take_statistics(options.mean, "data.mean", info.channels, info.mean);
   take_statistics(options.std, "data.std", info.channels, info.std);
   for (const double deviation : info.std) {
@@ -248,10 +248,79 @@ DataSplits open_dataset(const DataOptions& options) {
                   "[open_dataset] expected positive values, found {}: data.std",
                   deviation);
   }
-  const fs::path folder = find_dataset(options.root, entry.search);
-  const DataSplits splits = entry.read(folder, info);
-  return {take_first(splits.train, options.train_samples, "data.train_samples"),
-          take_first(splits.test, options.test_samples, "data.test_samples")};
+}
+
+// Data of one's own have nothing published.
+void set_plain_statistics(DatasetInfo& info) {
+  info.mean.assign(static_cast<size_t>(info.channels), 0.5);
+  info.std.assign(static_cast<size_t>(info.channels), 0.5);
+}
+
+fs::path own_folder(const DataOptions& options) {
+  std::error_code ignored;
+  DBLOCKS_CHECK(!options.root.empty(), ConfigError,
+                "[open_dataset] expected a folder for data.dataset = {}, found "
+                "none: data.root",
+                options.dataset);
+  DBLOCKS_CHECK(fs::is_directory(options.root, ignored), DataError,
+                "[open_dataset] expected a folder, found none: {} (data.root)",
+                options.root);
+  return options.root;
+}
+
+DataSplits open_image_folder(const DataOptions& options) {
+  DBLOCKS_CHECK(options.image_size >= 1, ConfigError,
+                "[open_dataset] expected a side of 1 pixel or more for "
+                "data.dataset = image_folder, found {}: data.image_size",
+                options.image_size);
+  DBLOCKS_CHECK(options.image_channels == 1 || options.image_channels == 3,
+                ConfigError,
+                "[open_dataset] expected 1 or 3, found {}: data.image_channels",
+                options.image_channels);
+  DatasetInfo info{.name = "image_folder",
+                   .channels = options.image_channels,
+                   .rows = options.image_size,
+                   .columns = options.image_size};
+  set_plain_statistics(info);
+  take_all_statistics(options, info);
+  return read_image_folder(own_folder(options), info);
+}
+
+DataSplits open_tensors(const DataOptions& options) {
+  return read_tensor_dataset(own_folder(options), [&](DatasetInfo& info) {
+    set_plain_statistics(info);
+    take_all_statistics(options, info);
+  });
+}
+
+DataSplits open_named(const DataOptions& options) {
+  if (options.dataset == "image_folder") {
+    return open_image_folder(options);
+  }
+  if (options.dataset == "safetensors") {
+    return open_tensors(options);
+  }
+  CatalogueEntry entry = catalogue_entry(options.dataset);
+  take_all_statistics(options, entry.info);
+  return entry.read(find_dataset(options.root, entry.search), entry.info);
+}
+
+}  // namespace
+
+SearchRecipe search_recipe(const std::string& dataset) {
+  return catalogue_entry(dataset).search;
+}
+
+DataSplits open_dataset(const DataOptions& options) {
+  DataSplits splits = open_named(options);
+  splits = {
+      take_first(splits.train, options.train_samples, "data.train_samples"),
+      take_first(splits.test, options.test_samples, "data.test_samples")};
+  if (options.on_bad_sample == BadSamplePolicy::kSkip) {
+    splits.train.skip_bad_samples();
+    splits.test.skip_bad_samples();
+  }
+  return splits;
 }
 
 std::vector<SearchRecipe> known_datasets() {

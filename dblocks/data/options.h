@@ -2,6 +2,7 @@
 // Which data a run reads and what happens to it. Plain data.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <string>
 #include <vector>
@@ -27,8 +28,21 @@ struct AugmentOptions {
   int64_t rand_augment_magnitude = 9;
 };
 
+/// What happens to a sample that cannot be read. fail: the run ends with its
+/// name and the reason. skip: training puts the next readable sample of the
+/// data set in its place, evaluation leaves it out, and both name it at the
+/// end; no other sample changes its place.
+enum class BadSamplePolicy { kFail, kSkip };
+
+constexpr auto enum_names(BadSamplePolicy) {
+  return std::to_array<EnumName<BadSamplePolicy>>(
+      {{BadSamplePolicy::kFail, "fail"}, {BadSamplePolicy::kSkip, "skip"}});
+}
+
 struct DataOptions {
-  /// fashion_mnist, mnist, cifar10, cifar100 or tiny_imagenet.
+  /// fashion_mnist, mnist, cifar10, cifar100, tiny_imagenet, or data of one's
+  /// own: image_folder (root/{train,test}/CLASS/*.png|jpg|jpeg) or safetensors
+  /// (root/{train,test}.safetensors).
   std::string dataset = "fashion_mnist";
   /// Folder looked in before $DBLOCKS_DATA, ~/.local/share/dblocks and
   /// /usr/share/datasets; "" = those three only.
@@ -43,10 +57,18 @@ struct DataOptions {
   int64_t workers = 1;
   /// Batches prepared ahead, over all workers; 1 to 1024.
   int64_t prefetch = 4;
+  /// Side of the square that images of an image_folder are brought to; they
+  /// have no default.
+  int64_t image_size = 0;
+  /// Channels that they are brought to: 1 or 3; image_folder only.
+  int64_t image_channels = 3;
+  BadSamplePolicy on_bad_sample = BadSamplePolicy::kFail;
   AugmentOptions augment;
-  /// Mean per channel of pixels in [0, 1]; empty = the data set's published.
+  /// Mean per channel of pixels in [0, 1]; empty = the data set's published,
+  /// 0.5 for data of one's own.
   std::vector<double> mean;
-  /// Standard deviation per channel; empty = the data set's published.
+  /// Standard deviation per channel; empty = the data set's published, 0.5 for
+  /// data of one's own.
   std::vector<double> std;
 };
 
@@ -72,7 +94,8 @@ inline void visit_fields(FieldVisitor& visitor, AugmentOptions& options) {
 
 inline void visit_fields(FieldVisitor& visitor, DataOptions& options) {
   visitor.field({"dataset", "",
-                 "fashion_mnist, mnist, cifar10, cifar100 or tiny_imagenet."},
+                 "fashion_mnist, mnist, cifar10, cifar100, tiny_imagenet, "
+                 "image_folder or safetensors."},
                 options.dataset);
   visitor.field({"root", "",
                  "Folder looked in before $DBLOCKS_DATA, "
@@ -95,14 +118,26 @@ inline void visit_fields(FieldVisitor& visitor, DataOptions& options) {
   visitor.field({"prefetch", "batches",
                  "Batches prepared ahead, over all workers; 1 to 1024."},
                 options.prefetch);
+  visitor.field({"image_size", "pixels",
+                 "Side of the square that images of an image_folder are "
+                 "brought to; it has no default there."},
+                options.image_size);
+  visitor.field({"image_channels", "",
+                 "Channels that images of an image_folder are brought to: 3, "
+                 "or 1 for grey."},
+                options.image_channels);
+  visitor.field({"on_bad_sample", "",
+                 "fail ends the run at a damaged sample; skip takes the next "
+                 "readable one in its place and names it at the end."},
+                options.on_bad_sample);
   visitor.table("augment", "What is done to training images.", options.augment);
   visitor.field({"mean", "",
                  "Mean per channel of pixels in [0, 1]; empty = the data "
-                 "set's published value."},
+                 "set's published value, 0.5 for data of one's own."},
                 options.mean);
   visitor.field({"std", "",
                  "Standard deviation per channel of pixels in [0, 1]; empty = "
-                 "the data set's published value."},
+                 "the data set's published value, 0.5 for data of one's own."},
                 options.std);
 }
 

@@ -22,6 +22,10 @@ struct SearchRecipe {
   std::string hint;
 };
 
+/// How the data set of that name is recognised. Errors: ConfigError for an
+/// unknown name.
+SearchRecipe search_recipe(const std::string& dataset);
+
 /// The first folder that holds every file of `recipe`. Warns in the log if
 /// `root` is given but the data set lies elsewhere. Errors: DataError if `root`
 /// is no folder, or if there is none, listing every folder looked in.

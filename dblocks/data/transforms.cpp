@@ -104,6 +104,10 @@ void Augmenter::apply(Image& image, RandomStream& stream) {
     resized_crop(image, box, image.rows, image.columns, scratch_);
     std::swap(image, scratch_);
   }
+  apply_after_crop(image, stream);
+}
+
+void Augmenter::apply_after_crop(Image& image, RandomStream& stream) {
   if (options_.crop_padding > 0) {
     const int64_t places = 2 * options_.crop_padding + 1;
     const int64_t dy = random_index(places, stream) - options_.crop_padding;
@@ -119,7 +123,8 @@ void Augmenter::apply(Image& image, RandomStream& stream) {
 }
 
 Normalizer::Normalizer(std::span<const double> mean,
-                       std::span<const double> std) {
+                       std::span<const double> std)
+    : mean_(mean.begin(), mean.end()), std_(std.begin(), std.end()) {
   DBLOCKS_CHECK(mean.size() == std.size(), ConfigError,
                 "[data] expected as many means as deviations, found {} and {}: "
                 "data.mean, data.std",
@@ -145,6 +150,14 @@ void Normalizer::apply(std::span<const uint8_t> pixels,
     for (size_t i = start; i < start + plane; ++i) {
       out[i] = level[pixels[i]];
     }
+  }
+}
+
+void Normalizer::apply(std::span<float> values) const {
+  const size_t plane = values.size() / mean_.size();
+  for (size_t i = 0; i < values.size(); ++i) {
+    const size_t c = i / plane;
+    values[i] = static_cast<float>((values[i] - mean_[c]) / std_[c]);
   }
 }
 

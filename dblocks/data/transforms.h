@@ -48,6 +48,8 @@ class Augmenter {
 
   /// Changes `image` in place; its size stays.
   void apply(Image& image, RandomStream& stream);
+  /// All but the random resized crop, for an image that is one already.
+  void apply_after_crop(Image& image, RandomStream& stream);
 
  private:
   AugmentOptions options_;
@@ -67,8 +69,12 @@ class Normalizer {
   }
   /// *Shapes*: pixels, out: [channels, ...].
   void apply(std::span<const uint8_t> pixels, std::span<float> out) const;
+  /// The same for numbers, in place: (value - mean) / std.
+  void apply(std::span<float> values) const;
 
  private:
+  std::vector<double> mean_;
+  std::vector<double> std_;
   std::vector<float> levels_;  // [channels, 256]
 };
 

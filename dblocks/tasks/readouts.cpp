@@ -5,6 +5,7 @@
 #include <ATen/ops/full.h>
 #include <ATen/ops/log_softmax.h>
 #include <ATen/ops/logsumexp.h>
+#include <ATen/ops/softmax.h>
 #include <ATen/ops/stack.h>
 #include <ATen/ops/zeros.h>
 #include <c10/core/InferenceMode.h>
@@ -34,6 +35,7 @@ struct Slice {
   int64_t index;
   int64_t first;
   at::Tensor images;
+  bool shares_noise = false;  ///< whether all images get the first one's noise
 
   int64_t count() const { return images.size(0); }
 
@@ -53,7 +55,8 @@ at::Tensor draw_epsilon(uint64_t seed,
   at::Tensor epsilon = at::empty({slice.count(), width}, at::kFloat);
   float* rows = epsilon.mutable_data_ptr<float>();
   for (int64_t i = 0; i < slice.count(); ++i) {
-    RandomStream stream(seed, RandomPurpose::kSampling, slice.first + i,
+    RandomStream stream(seed, RandomPurpose::kSampling,
+                        slice.shares_noise ? 0 : slice.first + i,
                         draw * 1024 + block);
     stream.fill_normal({rows + i * width, static_cast<size_t>(width)});
   }
@@ -348,7 +351,53 @@ ReadoutResult evaluate_baseline(const ClassificationTask& task,
                    predictions, set);
 }
 
+// The log-probabilities of one unit: of a block by the chain, of a baseline by
+// its network.
+at::Tensor unit_prediction(const Unit& unit,
+                           int64_t index,
+                           MeanChain* chain,
+                           const at::Tensor& images) {
+  if (chain != nullptr) {
+    const auto* block = dynamic_cast<const DenoisingUnit*>(&unit);
+    DBLOCKS_ASSERT(block != nullptr, "unit {} is no block", index);
+    return chain->pass({*block, index, 0, images, true});
+  }
+  const auto* baseline = dynamic_cast<const BaselineUnit*>(&unit);
+  DBLOCKS_ASSERT(baseline != nullptr, "unit {} is no baseline", index);
+  return at::log_softmax(baseline->logits(images), -1);
+}
+
 }  // namespace
+
+Prediction predict(const ClassificationTask& task,
+                   const UnitLoader& load_unit,
+                   const at::Tensor& images,
+                   const ReadoutOptions& options) {
+  c10::InferenceMode inference;
+  const TaskOptions& o = task.options();
+  const bool is_chain = o.method == Method::kDiffusionBlocks;
+  const ReadoutShape shape{o.seed, images.size(0), o.shape.options.width,
+                           o.shape.num_classes};
+  std::unique_ptr<MeanChain> chain;
+  if (is_chain) {
+    chain = std::make_unique<MeanChain>("renoised_chain", true, shape,
+                                        task.partition(), true, options.draws,
+                                        o.classification);
+  }
+  Prediction result{
+      .readout = is_chain ? chain->name() : std::string(enum_name(o.method)),
+      .answers_pooled = is_chain || o.method == Method::kEnsemble};
+  std::vector<at::Tensor> logarithms;
+  for (int64_t index = 0; index < task.num_units(); ++index) {
+    const std::unique_ptr<Unit> unit = load_unit(index);
+    unit->network().eval();
+    logarithms.push_back(
+        unit_prediction(*unit, index, chain.get(), images).to(at::kCPU));
+    result.after_block.push_back(logarithms.back().exp());
+  }
+  result.pooled = at::softmax(at::stack(logarithms).mean(0), -1);
+  return result;
+}
 
 std::vector<ReadoutResult> evaluate(const ClassificationTask& task,
                                     const UnitLoader& load_unit,

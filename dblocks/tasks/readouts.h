@@ -47,6 +47,20 @@ struct ReadoutResult {
   }
 };
 
+/// What a chain says of single images.
+struct Prediction {
+  /// The readout asked: renoised_chain, or the method's name for a baseline.
+  std::string readout;
+  bool answers_pooled = false;
+  /// After each block, and pooled: probabilities [N, classes] on the CPU.
+  std::vector<at::Tensor> after_block;
+  at::Tensor pooled;
+
+  const at::Tensor& answer() const {
+    return answers_pooled ? pooled : after_block.back();
+  }
+};
+
 /// Makes a unit and loads its trained weights.
 using UnitLoader = std::function<std::unique_ptr<Unit>(int64_t unit)>;
 
@@ -74,5 +88,13 @@ std::vector<ReadoutResult> evaluate(const ClassificationTask& task,
                                     const LabelledSet& set,
                                     const ReadoutOptions& options,
                                     const EvaluationProgress& progress = {});
+
+/// Asks the readout that the program quotes about images without labels.
+/// *Shapes*: images: [N, C, Y, X], on the device that evaluates. Every image
+/// gets the same noise, so its answer does not depend on the others.
+Prediction predict(const ClassificationTask& task,
+                   const UnitLoader& load_unit,
+                   const at::Tensor& images,
+                   const ReadoutOptions& options);
 
 }  // namespace dblocks::tasks

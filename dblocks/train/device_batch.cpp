@@ -3,6 +3,9 @@
 
 #include <ATen/ops/from_blob.h>
 
+#include <span>
+#include <vector>
+
 namespace dblocks::train {
 
 tasks::LabelledBatch to_device(const data::Batch& batch,
@@ -20,11 +23,14 @@ tasks::LabelledBatch to_device(const data::Batch& batch,
 
 tasks::LabelledSet labelled_set(const data::Dataset& set, at::Device device) {
   tasks::LabelledSet result;
-  for (int64_t i = 0; i < set.size(); ++i) {
+  const std::vector<int64_t> samples = set.readable_samples();
+  for (const int64_t i : samples) {
     result.labels.push_back(set.label(i));
   }
-  result.images = [&set, device](int64_t first, int64_t count) {
-    const data::Batch batch = data::evaluation_batch(set, first, count);
+  result.images = [&set, samples, device](int64_t first, int64_t count) {
+    const data::Batch batch = data::evaluation_batch(
+        set, std::span(samples).subspan(static_cast<size_t>(first),
+                                        static_cast<size_t>(count)));
     // The batch ends here, so its images have to be copied even on the CPU.
     return to_device(batch, set.info(), at::kCPU).images.clone().to(device);
   };

@@ -17,7 +17,8 @@ tasks::LabelledBatch to_device(const data::Batch& batch,
                                at::Device device);
 
 /// A whole data set in file order, unaugmented, for evaluation on `device`.
-/// `set` must outlive the result.
+/// Damaged samples are left out where the data set passes over them. `set` must
+/// outlive the result.
 tasks::LabelledSet labelled_set(const data::Dataset& set, at::Device device);
 
 }  // namespace dblocks::train
