@@ -19,6 +19,8 @@ int main(int argc, char** argv) {
   dblocks::cli::add_config(app, flags, action);
   dblocks::cli::add_doctor(app, flags, action);
   dblocks::cli::add_memory(app, flags, action);
+  dblocks::cli::add_predict(app, flags, action);
+  dblocks::cli::add_data(app, flags, action);
   dblocks::cli::add_plan(app, flags, action);
   dblocks::cli::add_report(app, flags, action);
   dblocks::cli::add_compare(app, flags, action);

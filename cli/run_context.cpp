@@ -8,6 +8,7 @@
 #include <charconv>
 #include <utility>
 
+#include "cli/run_data.h"
 #include "dblocks/config/fingerprint.h"
 #include "dblocks/config/resolve.h"
 #include "dblocks/config/setup.h"
@@ -87,7 +88,10 @@ RunContext open_run(const std::filesystem::path& run,
                   "{}, which decides what was trained",
                   key);
   }
-  return complete(config::load_recipe(folder.resolved(), overrides), device);
+  RunContext context =
+      complete(config::load_recipe(folder.resolved(), overrides), device);
+  check_data_info(folder, context.data.train.info());
+  return context;
 }
 
 at::Device open_device(const CommonFlags& flags) {

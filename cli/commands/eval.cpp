@@ -10,6 +10,7 @@
 #include "cli/environment.h"
 #include "cli/output.h"
 #include "cli/run_context.h"
+#include "cli/run_data.h"
 #include "cli/run_record.h"
 #include "cli/samples.h"
 #include "dblocks/core/log.h"
@@ -114,10 +115,11 @@ ExitCode eval_run(const CommonFlags& flags,
   const at::Device device = open_device(flags);
   const RunContext context = open_run(run, overrides, device);
   const train::RunReader reader(context.setup, train::RunFolder(run));
+  const tasks::LabelledSet set = train::labelled_set(context.data.test, device);
   const std::vector<tasks::ReadoutResult> results = tasks::evaluate(
       reader.task(),
-      [&](int64_t unit) { return reader.load_unit(unit, device); },
-      train::labelled_set(context.data.test, device), context.setup.readout);
+      [&](int64_t unit) { return reader.load_unit(unit, device); }, set,
+      context.setup.readout);
   const tasks::ReadoutResult& best = headline(results);
   report::Evaluation evaluation = evaluation_of(run, context, reader, results);
   evaluation.settings = overrides;
@@ -131,8 +133,9 @@ ExitCode eval_run(const CommonFlags& flags,
     print_table(results);
     print_line(fmt::format("test accuracy {} on {} images ({}, {})",
                            format_percent(best.answer().accuracy),
-                           context.data.test.size(), best.name,
+                           set.size(), best.name,
                            best.answers_pooled ? "pooled" : "last block"));
+    print_bad_samples(context.data.test, "test");
   }
   keep(run, evaluation);
   return ExitCode::kDone;

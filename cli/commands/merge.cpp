@@ -7,6 +7,7 @@
 #include "cli/command.h"
 #include "cli/output.h"
 #include "cli/run_context.h"
+#include "cli/run_data.h"
 #include "dblocks/config/fingerprint.h"
 #include "dblocks/core/file_system.h"
 #include "dblocks/train/run_reader.h"
@@ -58,6 +59,7 @@ ExitCode merge(const CommonFlags& flags, const MergeArguments& arguments) {
           std::pair(from.front().resolved(), temporary.resolved())}) {
       disk.write_file(target, disk.read_file(source, kMaxRecipeBytes));
     }
+    keep_data_info(temporary, context.data.train.info());
     disk.rename(temporary.root(), out.root());
   } catch (...) {
     disk.remove_all(temporary.root());

@@ -11,6 +11,7 @@
 #include "cli/environment.h"
 #include "cli/output.h"
 #include "cli/run_context.h"
+#include "cli/run_data.h"
 #include "cli/signals.h"
 #include "cli/train_progress.h"
 #include "dblocks/config/dump.h"
@@ -48,9 +49,11 @@ void claim_folder(const train::RunFolder& folder,
           "{}. Hint: use another --out",
           folder.root().string(), d.key, d.first, d.second));
     }
+    check_data_info(folder, context.data.train.info());
     return;
   }
   disk.make_folders(folder.root());
+  keep_data_info(folder, context.data.train.info());
   disk.write_file(folder.recipe(), disk.read_file(recipe, kMaxRecipeBytes));
   write_environment(folder.root() / kEnvironmentName);
   // Written beside and renamed: a killed start leaves no half recipe behind.
@@ -116,6 +119,7 @@ ExitCode train_run(const CommonFlags& flags, TrainArguments arguments) {
   const train::TrainResult result = trainer.run();
   board.finish();
   print_summary(context, result, first_step_seconds);
+  print_bad_samples(context.data.train, "training");
   if (result.is_interrupted) {
     print_line("stopped on request; the same command goes on from here");
     return ExitCode::kInterrupted;
