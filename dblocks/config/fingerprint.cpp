@@ -21,8 +21,8 @@ constexpr auto kWithoutEffect = std::to_array<std::string_view>(
 
 /// Keys that came after the first runs: at their default they say nothing, so
 /// that older runs keep their fingerprint.
-constexpr auto kAddedLater = std::to_array<std::string_view>(
-    {"data.image_size", "data.image_channels"});
+constexpr auto kAddedLater =
+    std::to_array<std::string_view>({"data.image_size", "data.image_channels"});
 
 /// Keys of the order of blocks.
 constexpr auto kOrder = std::to_array<std::string_view>(

@@ -130,8 +130,8 @@ class Transfer {
       return nullptr;
     }
     is_resumed_ = true;
-    curl_easy_setopt(curl_, CURLOPT_RESUME_FROM_LARGE,
-                     static_cast<curl_off_t>(start_));
+    // Not CURLOPT_RESUME_FROM: it fails where a server sends the whole file.
+    curl_easy_setopt(curl_, CURLOPT_RANGE, fmt::format("{}-", start_).c_str());
     std::ifstream in(tag_);
     std::string tag;
     if (!std::getline(in, tag) || tag.empty()) {
