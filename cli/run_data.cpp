@@ -21,6 +21,8 @@ using Json = nlohmann::ordered_json;
 constexpr uint64_t kMaxBytes = uint64_t{16} << 20;
 constexpr int64_t kMaxSide = 65'536;
 constexpr size_t kMaxListed = 20;
+// Stands in data.json for bytes of a name that are not UTF-8.
+constexpr const char* kReplaced = "\xef\xbf\xbd";
 
 std::filesystem::path info_file(const train::RunFolder& folder) {
   return folder.root() / "data.json";
@@ -113,10 +115,13 @@ void check_data_info(const train::RunFolder& folder,
                 folder.root().string(), info.channels, info.rows, info.columns);
   for (size_t i = 0; has_own_classes(info) && i < info.class_names.size();
        ++i) {
-    DBLOCKS_CHECK(trained->class_names[i] == info.class_names[i], DataError,
+    const std::string& name = trained->class_names[i];
+    DBLOCKS_CHECK(
+        name == info.class_names[i] || name.find(kReplaced) != name.npos,
+        DataError,
                   "[run] expected class {} to be '{}' as {} was trained on, "
                   "found '{}' in the data",
-                  i, trained->class_names[i], folder.root().string(),
+                  i, name, folder.root().string(),
                   info.class_names[i]);
   }
 }

@@ -29,9 +29,7 @@ class BatchMaker {
  private:
   std::span<const uint8_t> augmented(int64_t sample, RandomStream& stream);
   void fill(int64_t sample, RandomStream stream, std::span<float> out);
-  int64_t fill_or_replace(int64_t sample,
-                          int64_t epoch,
-                          std::span<float> out);
+  int64_t fill_or_replace(int64_t sample, int64_t epoch, std::span<float> out);
 
   Dataset dataset_;
   LoaderOptions options_;
