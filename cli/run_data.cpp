@@ -119,10 +119,9 @@ void check_data_info(const train::RunFolder& folder,
     DBLOCKS_CHECK(
         name == info.class_names[i] || name.find(kReplaced) != name.npos,
         DataError,
-                  "[run] expected class {} to be '{}' as {} was trained on, "
-                  "found '{}' in the data",
-                  i, name, folder.root().string(),
-                  info.class_names[i]);
+        "[run] expected class {} to be '{}' as {} was trained on, "
+        "found '{}' in the data",
+        i, name, folder.root().string(), info.class_names[i]);
   }
 }
 

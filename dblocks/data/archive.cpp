@@ -29,8 +29,8 @@ class Unpacker {
     archive_read_support_format_tar(archive_.get());
     archive_read_support_filter_gzip(archive_.get());
     archive_read_support_filter_none(archive_.get());
-    check(archive_read_open_filename(archive_.get(), path.c_str(),
-                                     kPieceBytes));
+    check(
+        archive_read_open_filename(archive_.get(), path.c_str(), kPieceBytes));
   }
 
   std::vector<std::string> unpack() {
@@ -73,10 +73,10 @@ class Unpacker {
       fs::create_directories(into_ / relative);
       return;
     }
-    DBLOCKS_CHECK(
-        static_cast<int64_t>(files_.size()) < limits_.max_files, DataError,
-        "[unpack_archive] expected at most {} files, found more: {}",
-        limits_.max_files, path_.string());
+    DBLOCKS_CHECK(static_cast<int64_t>(files_.size()) < limits_.max_files,
+                  DataError,
+                  "[unpack_archive] expected at most {} files, found more: {}",
+                  limits_.max_files, path_.string());
     fs::create_directories((into_ / relative).parent_path());
     unpack_file(name, into_ / relative);
     files_.push_back(relative.string());
