@@ -104,6 +104,21 @@ FieldValue converted(const Field& field,
   throw_wrong_type(field, entry.found, where);
 }
 
+/// Before all other keys: a newer format may hold keys unknown to this one.
+void check_format(const std::vector<TomlEntry>& entries,
+                  std::string_view source) {
+  for (const TomlEntry& entry : entries) {
+    if (entry.key != "format" || !entry.value) {
+      continue;
+    }
+    const auto* format = std::get_if<int64_t>(&*entry.value);
+    DBLOCKS_CHECK(format == nullptr || *format <= kRecipeFormat, ConfigError,
+                  "[config] found format {}, this program reads format {} "
+                  "({}:{}). Hint: use the release of dblocks that wrote it",
+                  *format, kRecipeFormat, source, entry.line);
+  }
+}
+
 void apply_entry(FieldList& list,
                  const TomlEntry& entry,
                  std::string_view where) {
@@ -190,7 +205,9 @@ LoadedConfig parse_recipe(std::string_view text,
                           std::span<const std::string> overrides) {
   LoadedConfig loaded = default_config();
   FieldList list = list_fields(loaded.config);
-  for (const TomlEntry& entry : read_toml(text, source)) {
+  const std::vector<TomlEntry> entries = read_toml(text, source);
+  check_format(entries, source);
+  for (const TomlEntry& entry : entries) {
     const std::string where = fmt::format("{}:{}", source, entry.line);
     apply_entry(list, entry, where);
     if (!entry.is_table) {

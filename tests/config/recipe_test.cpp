@@ -83,6 +83,14 @@ TEST(RecipeTest, AnUnknownKeyNamesFileLineAndNearestKey) {
               HasSubstr("nearest known key is blocks.num_blocks"));
 }
 
+TEST(RecipeTest, ANewerFormatIsNamedBeforeItsUnknownKeys) {
+  EXPECT_THAT(parse_error("novelty = 1\nformat = 2"),
+              AllOf(HasSubstr("found format 2, this program reads format 1 "
+                              "(r.toml:2)"),
+                    HasSubstr("Hint: use the release of dblocks that wrote "
+                              "it")));
+}
+
 TEST(RecipeTest, AKeyInQuotesIsNotADottedKey) {
   EXPECT_THAT(parse_error("\"optim.eps\" = 0.5"), HasSubstr("known key"));
 }
