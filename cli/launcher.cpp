@@ -23,7 +23,7 @@ using dblocks::cli::HelpText;
 
 /// The help that `words`, the arguments, ask for; null if they ask for more.
 const char* help_asked_for(const std::vector<std::string_view>& words) {
-  if (words.empty() || (words.back() != "--help" && words.back() != "-h")) {
+  if (words.back() != "--help" && words.back() != "-h") {
     return nullptr;
   }
   std::string verb;
@@ -57,18 +57,22 @@ int become_engine(char** argv) {
 
 int main(int argc, char** argv) {
   const std::vector<std::string_view> words(argv + 1, argv + argc);
+  if (words.empty()) {
+    std::fputs(dblocks::cli::overview_text(), stderr);
+    return static_cast<int>(dblocks::ExitCode::kConfig);
+  }
   if (const char* text = help_asked_for(words)) {
     return std::fputs(text, stdout) < 0 || std::fflush(stdout) != 0 ? 1 : 0;
   }
   CLI::App app;
-  dblocks::cli::describe_program(app);
+  dblocks::cli::name_program(app);
   dblocks::cli::CommonFlags flags;
   dblocks::cli::Action action;
   dblocks::cli::add_inspect(app, flags, action);
   dblocks::cli::add_verify(app, flags, action);
   const bool is_ours =
-      !words.empty() && (words[0] == "inspect" || words[0] == "verify" ||
-                         (words[0] == "--version" && words.size() == 1));
+      words[0] == "inspect" || words[0] == "verify" ||
+      (words[0] == "--version" && words.size() == 1);
   return is_ours ? dblocks::cli::run_program(app, flags, action, argc, argv)
                  : become_engine(argv);
 }

@@ -61,29 +61,14 @@ std::string explain(const CLI::App& app,
       first_word, config::nearest(first_word, verbs));
 }
 
-/// `parents`: the program and the verbs above `app`.
-void add_help_texts(const CLI::App& app,
-                    const std::string& parents,
-                    const std::string& verb,
-                    std::string& out) {
-  out +=
-      fmt::format("{{\"{}\", R\"help({})help\"}},\n", verb, app.help(parents));
-  for (const CLI::App* inner :
-       app.get_subcommands([](const CLI::App*) { return true; })) {
-    add_help_texts(
-        *inner,
-        parents.empty() ? app.get_name() : parents + " " + app.get_name(),
-        verb.empty() ? inner->get_name() : verb + " " + inner->get_name(), out);
-  }
-}
-
 }  // namespace
 
-void describe_program(CLI::App& app) {
+void name_program(CLI::App& app) {
   app.description("Trains deep residual networks one block at a time.");
   app.name("dblocks");
   app.require_subcommand(1);
-  app.set_version_flag("--version", DBLOCKS_VERSION);
+  app.set_version_flag("--version", "dblocks " DBLOCKS_VERSION
+                                    "\nLibTorch " DBLOCKS_TORCH_VERSION);
 }
 
 int run_program(CLI::App& app,
@@ -108,18 +93,6 @@ int run_program(CLI::App& app,
 int report_error(ExitCode code, const char* message) {
   std::fprintf(stderr, "dblocks: error: %s\n", message);
   return static_cast<int>(code);
-}
-
-std::string help_source(const CLI::App& app) {
-  std::string out =
-      "#include \"cli/program.h\"\n"
-      "namespace dblocks::cli {\n"
-      "static const HelpText kHelpTexts[] = {\n";
-  add_help_texts(app, "", "", out);
-  return out +
-         "};\n"
-         "std::span<const HelpText> help_texts() { return kHelpTexts; }\n"
-         "}  // namespace dblocks::cli\n";
 }
 
 }  // namespace dblocks::cli

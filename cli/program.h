@@ -11,7 +11,7 @@
 namespace dblocks::cli {
 
 /// Names the program and its --version.
-void describe_program(CLI::App& app);
+void name_program(CLI::App& app);
 
 /// Reads the command line and does what it asks for. The only place that
 /// catches errors for good and turns them into exit codes.
@@ -30,11 +30,11 @@ struct HelpText {
   const char* text;
 };
 
-/// A C++ source that defines help_texts(): what `app` and its verbs say.
-std::string help_source(const CLI::App& app);
-
 /// The help texts of the engine. The build writes their source; the launcher
 /// alone has it.
 std::span<const HelpText> help_texts();
+
+/// What the program says without arguments; from the same source.
+const char* overview_text();
 
 }  // namespace dblocks::cli

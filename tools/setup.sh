@@ -26,7 +26,7 @@ readonly kBuildPackages=(
   libcurl4-openssl-dev libssl-dev dataset-fashion-mnist)
 readonly kTestPackages=(
   libgtest-dev libgmock-dev librapidcheck-dev clang-format clang-tidy shellcheck
-  strace chromium chromium-driver python3-xxhash)
+  strace chromium chromium-driver mandoc python3-xxhash zsh)
 # Builds are faster with these and work without them.
 readonly kOptionalPackages=(ccache mold)
 

@@ -42,8 +42,8 @@ This page lists every key; `dblocks config --explain` prints the same.
   `checkpoint` and `report`; nor, unless a part is `shared`, `train.schedule` and
   `train.steps_per_visit`.
 
-<!-- The test suite writes this page (DBLOCKS_UPDATE_DOCS=1); edit the help
-texts beside the options instead. -->
+<!-- tools/update_docs writes this page; edit the help texts beside the options
+instead. -->
 )";
 
 std::string_view last_part(std::string_view key) {
