@@ -70,9 +70,8 @@ int main(int argc, char** argv) {
   dblocks::cli::Action action;
   dblocks::cli::add_inspect(app, flags, action);
   dblocks::cli::add_verify(app, flags, action);
-  const bool is_ours =
-      words[0] == "inspect" || words[0] == "verify" ||
-      (words[0] == "--version" && words.size() == 1);
+  const bool is_ours = words[0] == "inspect" || words[0] == "verify" ||
+                       (words[0] == "--version" && words.size() == 1);
   return is_ours ? dblocks::cli::run_program(app, flags, action, argc, argv)
                  : become_engine(argv);
 }

@@ -28,6 +28,12 @@ int main(int argc, char** argv) {
   dblocks::cli::add_doctor(app, flags, action);
   dblocks::cli::add_completion(app, action);
   dblocks::cli::add_write_docs(app, action);
+  if (argc < 2) {
+    std::fputs(
+        dblocks::cli::overview(dblocks::cli::describe_program(app)).c_str(),
+        stderr);
+    return static_cast<int>(dblocks::ExitCode::kConfig);
+  }
   if (argc == 2 && std::string_view(argv[1]) == "--help-source") {
     // For the build: what the launcher answers without starting this program.
     const std::string source =

@@ -64,7 +64,8 @@ std::string help_source(const std::vector<VerbEntry>& verbs) {
       "namespace dblocks::cli {\n"
       "static const HelpText kHelpTexts[] = {\n";
   for (const VerbEntry& verb : verbs) {
-    out += fmt::format("{{\"{}\", R\"help({})help\"}},\n", verb.path, verb.help);
+    out +=
+        fmt::format("{{\"{}\", R\"help({})help\"}},\n", verb.path, verb.help);
   }
   return out +
          fmt::format(

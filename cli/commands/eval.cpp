@@ -132,8 +132,8 @@ ExitCode eval_run(const CommonFlags& flags,
   } else {
     print_table(results);
     print_line(fmt::format("test accuracy {} on {} images ({}, {})",
-                           format_percent(best.answer().accuracy),
-                           set.size(), best.name,
+                           format_percent(best.answer().accuracy), set.size(),
+                           best.name,
                            best.answers_pooled ? "pooled" : "last block"));
     print_bad_samples(context.data.test, "test");
   }

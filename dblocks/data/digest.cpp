@@ -15,30 +15,29 @@
 namespace dblocks::data {
 
 struct Sha256::State {
-  std::unique_ptr<EVP_MD_CTX, void (*)(EVP_MD_CTX*)> context{
-      EVP_MD_CTX_new(), &EVP_MD_CTX_free};
+  std::unique_ptr<EVP_MD_CTX, void (*)(EVP_MD_CTX*)> context{EVP_MD_CTX_new(),
+                                                             &EVP_MD_CTX_free};
 };
 
 Sha256::Sha256() : state_(std::make_unique<State>()) {
-  DBLOCKS_ASSERT(EVP_DigestInit_ex(state_->context.get(), EVP_sha256(),
-                                   nullptr) == 1,
-                 "SHA-256 does not start");
+  DBLOCKS_ASSERT(
+      EVP_DigestInit_ex(state_->context.get(), EVP_sha256(), nullptr) == 1,
+      "SHA-256 does not start");
 }
 
 Sha256::~Sha256() = default;
 
 void Sha256::add(const void* bytes, size_t size) {
-  DBLOCKS_ASSERT(
-      EVP_DigestUpdate(state_->context.get(), bytes, size) == 1,
-      "SHA-256 fails");
+  DBLOCKS_ASSERT(EVP_DigestUpdate(state_->context.get(), bytes, size) == 1,
+                 "SHA-256 fails");
 }
 
 std::string Sha256::hex() {
   std::array<unsigned char, EVP_MAX_MD_SIZE> digest;
   unsigned size = 0;
-  DBLOCKS_ASSERT(EVP_DigestFinal_ex(state_->context.get(), digest.data(),
-                                    &size) == 1,
-                 "SHA-256 fails");
+  DBLOCKS_ASSERT(
+      EVP_DigestFinal_ex(state_->context.get(), digest.data(), &size) == 1,
+      "SHA-256 fails");
   std::string text;
   for (unsigned i = 0; i < size; ++i) {
     text += fmt::format("{:02x}", digest[i]);

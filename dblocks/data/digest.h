@@ -25,7 +25,8 @@ class Sha256 {
   std::unique_ptr<State> state_;
 };
 
-/// SHA-256 of a file as it lies on disk. Errors: DataError if it cannot be read.
+/// SHA-256 of a file as it lies on disk. Errors: DataError if it cannot be
+/// read.
 std::string sha256_of_file(const std::filesystem::path& path);
 
 /// SHA-256 of a file's content, inflated if it is a gzip file. Errors: as

@@ -222,10 +222,9 @@ class Transfer {
     curl_easy_getinfo(curl_, CURLINFO_RESPONSE_CODE, &status);
     const bool goes_on = start_ > 0 && (status == kPartialContent ||
                                         request_.url.starts_with("file:"));
-    file_ = std::make_unique<FileDescriptor>(
-        ::open(part_.c_str(),
-               O_WRONLY | O_CREAT | O_CLOEXEC | (goes_on ? O_APPEND : O_TRUNC),
-               0644));
+    file_ = std::make_unique<FileDescriptor>(::open(
+        part_.c_str(),
+        O_WRONLY | O_CREAT | O_CLOEXEC | (goes_on ? O_APPEND : O_TRUNC), 0644));
     if (file_->number() < 0) {
       fail(errno);
       return false;

@@ -13,10 +13,10 @@ using DownloadProgress = std::function<void(uint64_t bytes)>;
 
 /// One file to be had.
 struct Download {
-  std::string url;                ///< http, https or file
+  std::string url;  ///< http, https or file
   std::filesystem::path target;
-  uint64_t max_bytes = 0;         ///< the file's size; 0 = not known
-  std::string sha256;             ///< 64 lower-case digits
+  uint64_t max_bytes = 0;  ///< the file's size; 0 = not known
+  std::string sha256;      ///< 64 lower-case digits
   DownloadProgress progress;
 };
 

@@ -62,8 +62,8 @@ class Lock {
 void copy_checked(const RemoteFile& file,
                   const fs::path& from,
                   const fs::path& target) {
-  DBLOCKS_CHECK(is_file(from), DataError, "[fetch] expected the file {}, found none",
-                from.string());
+  DBLOCKS_CHECK(is_file(from), DataError,
+                "[fetch] expected the file {}, found none", from.string());
   const std::string found = sha256_of_file(from);
   DBLOCKS_CHECK(found == file.sha256, DataError,
                 "[fetch] expected SHA-256 {}, found {}: {}. Hint: the file is "
@@ -169,8 +169,8 @@ bool verifies(const RemoteSet& set, const fs::path& folder) {
 bool is_safe(const std::string& name) {
   const fs::path path(name);
   return !name.empty() && path.is_relative() &&
-         std::ranges::none_of(path,
-                              [](const fs::path& part) { return part == ".."; });
+         std::ranges::none_of(
+             path, [](const fs::path& part) { return part == ".."; });
 }
 
 std::vector<FileVerdict> verify_by_sums(const fs::path& folder) {
@@ -244,7 +244,8 @@ RemoteSet cifar_set(const char* name,
 const std::vector<RemoteSet>& remote_sets() {
   static const std::vector<RemoteSet> kSets = {
       idx_set(
-          "fashion_mnist", "70,000 grey images of clothing, 28 x 28, 10 classes",
+          "fashion_mnist",
+          "70,000 grey images of clothing, 28 x 28, 10 classes",
           "http://fashion-mnist.s3-website.eu-central-1.amazonaws.com",
           "fashion-mnist",
           {{"train-images-idx3-ubyte.gz", 26421880,
@@ -258,7 +259,8 @@ const std::vector<RemoteSet>& remote_sets() {
             "5b4141f0afbad91edebe8549f8fcffe087ea10ca49f1dbef5c9a5cd8815ce37b"},
            {"t10k-labels-idx1-ubyte.gz", 5148,
             "67da17c76eaffca5446c3361aaab5c3cd6d1c2608764d35dfb1850b086bf8dd5",
-            "0402a96d92fd2663957122ceb108a494c5af83dab82d92729df917d7dec38c34"}}),
+            "0402a96d92fd2663957122ceb108a494c5af83dab82d92729df917d7dec38c3"
+            "4"}}),
       idx_set(
           "mnist", "70,000 grey images of digits, 28 x 28, 10 classes",
           "https://ossci-datasets.s3.amazonaws.com/mnist", "mnist",
@@ -273,7 +275,8 @@ const std::vector<RemoteSet>& remote_sets() {
             "0fa7898d509279e482958e8ce81c8e77db3f2f8254e26661ceb7762c4d494ce7"},
            {"t10k-labels-idx1-ubyte.gz", 4542,
             "f7ae60f92e00ec6debd23a6088c31dbd2371eca3ffa0defaefb259924204aec6",
-            "ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2"}}),
+            "ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f"
+            "2"}}),
       cifar_set(
           "cifar10", "60,000 colour images, 32 x 32, 10 classes",
           "cifar-10-batches-bin",
@@ -319,8 +322,8 @@ bool fetch(const RemoteSet& set, const FetchOptions& options) {
     fs::remove_all(staging);
     return true;
   } catch (const fs::filesystem_error& error) {
-    throw DataError(fmt::format("[fetch] cannot install {}: {}", set.name,
-                                error.what()));
+    throw DataError(
+        fmt::format("[fetch] cannot install {}: {}", set.name, error.what()));
   }
 }
 

@@ -63,8 +63,9 @@ std::vector<uint8_t> read_bytes(const std::filesystem::path& path) {
   // Without O_NONBLOCK opening a named pipe would wait for a writer.
   const dblocks::internal::FileDescriptor file(
       ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
-  DBLOCKS_CHECK(file.number() >= 0, DataError, "[read_image] cannot open {}: {}",
-                path.string(), std::strerror(errno));
+  DBLOCKS_CHECK(file.number() >= 0, DataError,
+                "[read_image] cannot open {}: {}", path.string(),
+                std::strerror(errno));
   struct stat status {};
   DBLOCKS_CHECK(::fstat(file.number(), &status) == 0 &&
                     S_ISREG(status.st_mode) && status.st_size <= kMaxFileBytes,
@@ -122,8 +123,7 @@ void decode_image(std::span<const uint8_t> file,
   const bool exchanged = exchanges_sides(orientation);
   const int64_t rows = decoder->rows();
   const int64_t columns = decoder->columns();
-  const View view =
-      exchanged ? choose(columns, rows) : choose(rows, columns);
+  const View view = exchanged ? choose(columns, rows) : choose(rows, columns);
   Image part;
   decoder->decode(stored_box(view.box, orientation, rows, columns),
                   exchanged ? view.columns : view.rows,

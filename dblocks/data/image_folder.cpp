@@ -106,8 +106,7 @@ Dataset list_images(const fs::path& folder,
 
 void check_every_class_has_images(const Dataset& train,
                                   const fs::path& folder) {
-  std::vector<bool> is_there(
-      static_cast<size_t>(train.info().num_classes()));
+  std::vector<bool> is_there(static_cast<size_t>(train.info().num_classes()));
   for (int64_t i = 0; i < train.size(); ++i) {
     is_there[static_cast<size_t>(train.label(i))] = true;
   }

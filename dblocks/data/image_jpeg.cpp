@@ -96,7 +96,8 @@ class JpegDecoder : public ImageDecoder {
               Image& out) override {
     // The inverse transform makes 1/2, 1/4 or 1/8 of the image cheaply.
     int64_t step = 8;
-    while (step > 1 && (box.rows < step * rows || box.columns < step * columns)) {
+    while (step > 1 &&
+           (box.rows < step * rows || box.columns < step * columns)) {
       step /= 2;
     }
     info_.scale_num = 8;
@@ -159,8 +160,7 @@ class JpegDecoder : public ImageDecoder {
     const auto file_bytes = static_cast<int64_t>(file_.size());
     const int64_t pixels = rows_ * columns_;
     const int64_t coefficient_bytes =
-        jpeg_has_multiple_scans(&info_) ? 2 * pixels * info_.num_components
-                                        : 0;
+        jpeg_has_multiple_scans(&info_) ? 2 * pixels * info_.num_components : 0;
     DBLOCKS_CHECK(
         pixels <= kPixelsPerByte * file_bytes &&
             coefficient_bytes <=

@@ -103,9 +103,9 @@ class Reducer {
         store(c, level(0));
       }
     } else if (out_->channels == 1) {
-      store(0, luma(static_cast<uint8_t>(level(0)),
-                    static_cast<uint8_t>(level(1)),
-                    static_cast<uint8_t>(level(2))));
+      store(0,
+            luma(static_cast<uint8_t>(level(0)), static_cast<uint8_t>(level(1)),
+                 static_cast<uint8_t>(level(2))));
     } else {
       for (int64_t c = 0; c < 3; ++c) {
         store(c, level(c));
@@ -166,8 +166,8 @@ class PngDecoder : public ImageDecoder {
         std::max<int64_t>(1, std::min(box.rows / rows, box.columns / columns));
     out.resize(channels, box.rows / step, box.columns / step);
     const auto line_bytes = static_cast<size_t>(png_get_rowbytes(png_, info_));
-    std::vector<uint8_t> lines(
-        line_bytes * static_cast<size_t>(is_interlaced_ ? rows_ : 1));
+    std::vector<uint8_t> lines(line_bytes *
+                               static_cast<size_t>(is_interlaced_ ? rows_ : 1));
     Reducer reducer(box, step, png_get_channels(png_, info_), out);
     DBLOCKS_CHECK(read_lines(lines.data(), line_bytes, reducer), DataError,
                   "[read_png] expected a PNG image, found damage ({}): {}",
@@ -190,8 +190,7 @@ class PngDecoder : public ImageDecoder {
     png_read_info(png_, info_);
     rows_ = png_get_image_height(png_, info_);
     columns_ = png_get_image_width(png_, info_);
-    is_interlaced_ =
-        png_get_interlace_type(png_, info_) != PNG_INTERLACE_NONE;
+    is_interlaced_ = png_get_interlace_type(png_, info_) != PNG_INTERLACE_NONE;
     png_uint_32 exif_bytes = 0;
     png_bytep exif = nullptr;
     if (png_get_eXIf_1(png_, info_, &exif_bytes, &exif) != 0) {

@@ -60,8 +60,8 @@ void orient(Image& image, int orientation, Image& scratch) {
       for (int64_t x = 0; x < scratch.columns; ++x) {
         const int64_t h =
             columns_run_backwards(orientation) ? scratch.columns - 1 - x : x;
-        *out++ = exchanged ? in[h * image.columns + v]
-                           : in[v * image.columns + h];
+        *out++ =
+            exchanged ? in[h * image.columns + v] : in[v * image.columns + h];
       }
     }
   }

@@ -36,7 +36,8 @@ class Tensors : public PixelSource {
     values(i, numbers);
     buffer.resize(sample_size_);
     std::ranges::transform(numbers, buffer.begin(), [](float value) {
-      return static_cast<uint8_t>(std::lrint(std::clamp(value, 0.f, 1.f) * 255));
+      return static_cast<uint8_t>(
+          std::lrint(std::clamp(value, 0.f, 1.f) * 255));
     });
     return buffer;
   }
@@ -166,14 +167,12 @@ DataSplits read_tensor_dataset(
   check_images(*test);
   const std::vector<int64_t>& shape = train->at("images").shape;
   const std::vector<int64_t>& other = test->at("images").shape;
-  DBLOCKS_CHECK(std::equal(shape.begin() + 1, shape.end(), other.begin() + 1),
-                DataError,
-                "[read_tensor_dataset] expected images of shape [{}] as in {}, "
-                "found [{}]: {}",
-                fmt::join(shape.begin() + 1, shape.end(), ", "),
-                train->path().string(),
-                fmt::join(other.begin() + 1, other.end(), ", "),
-                test->path().string());
+  DBLOCKS_CHECK(
+      std::equal(shape.begin() + 1, shape.end(), other.begin() + 1), DataError,
+      "[read_tensor_dataset] expected images of shape [{}] as in {}, "
+      "found [{}]: {}",
+      fmt::join(shape.begin() + 1, shape.end(), ", "), train->path().string(),
+      fmt::join(other.begin() + 1, other.end(), ", "), test->path().string());
   std::vector<int64_t> labels = read_labels(*train);
   DatasetInfo info{.name = "safetensors",
                    .channels = shape[1],

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Data sets as tensors: ROOT/train.safetensors and ROOT/test.safetensors, mapped
-// into memory; samples are read when asked for.
+// Data sets as tensors: ROOT/train.safetensors and ROOT/test.safetensors,
+// mapped into memory; samples are read when asked for.
 #pragma once
 
 #include <filesystem>

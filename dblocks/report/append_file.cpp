@@ -6,49 +6,31 @@
 #include <unistd.h>
 
 #include <cerrno>
-#include <system_error>
 #include <utility>
 
-#include "dblocks/core/error.h"
+#include "dblocks/core/file_system.h"
 
 namespace dblocks::report {
-namespace {
 
-std::string error_text(int error) {
-  return std::generic_category().message(error);
-}
-
-}  // namespace
-
-AppendFile::AppendFile(std::filesystem::path path,
-                       int64_t size_to_keep,
-                       std::string_view where)
+AppendFile::AppendFile(std::filesystem::path path, int64_t size_to_keep)
     : path_(std::move(path)),
-      where_(where),
       file_(::open(
           path_.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0666)) {
-  DBLOCKS_CHECK(file_ >= 0, CheckpointError,
-                "[{}] expected to write the log {}, found: {}. Hint: check the "
-                "run folder and its permissions.",
-                where_, path_.string(), error_text(errno));
+  if (file_ < 0) {
+    throw_file_error("open the log", path_, errno);
+  }
   if (::ftruncate(file_, size_to_keep) != 0) {
     const int error = errno;
     ::close(file_);
-    throw CheckpointError(fmt::format(
-        "[{}] expected to shorten the log {}, found: {}. Hint: is it a regular "
-        "file?",
-        where_, path_.string(), error_text(error)));
+    throw_file_error("shorten the log", path_, error);
   }
 }
 
 AppendFile::AppendFile(AppendFile&& other) noexcept
-    : path_(std::move(other.path_)),
-      where_(std::move(other.where_)),
-      file_(std::exchange(other.file_, -1)) {}
+    : path_(std::move(other.path_)), file_(std::exchange(other.file_, -1)) {}
 
 AppendFile& AppendFile::operator=(AppendFile&& other) noexcept {
   std::swap(path_, other.path_);
-  std::swap(where_, other.where_);
   std::swap(file_, other.file_);
   return *this;
 }
@@ -70,12 +52,10 @@ void AppendFile::append(std::string_view entry) {
     return;
   }
   const int error = written < 0 ? errno : ENOSPC;
-  const bool is_undone = is_known && ::ftruncate(file_, before.st_size) == 0;
-  throw DeviceError(fmt::format(
-      "[{}] expected to append {} bytes to {}, found: {}{}. Hint: make room on "
-      "the disk and run the same command again.",
-      where_, entry.size(), path_.string(), error_text(error),
-      is_undone ? "" : ", and part of an entry is left"));
+  if (is_known && ::ftruncate(file_, before.st_size) != 0) {
+    // Readers pass over an entry that is cut off.
+  }
+  throw_file_error("append to the log", path_, error);
 }
 
 void AppendFile::sync() {
@@ -83,10 +63,9 @@ void AppendFile::sync() {
   do {
     result = ::fsync(file_);
   } while (result != 0 && errno == EINTR);
-  DBLOCKS_CHECK(result == 0, DeviceError,
-                "[{}] expected {} to reach the disk, found: {}. Hint: check "
-                "the disk.",
-                where_, path_.string(), error_text(errno));
+  if (result != 0) {
+    throw_file_error("sync the log", path_, errno);
+  }
 }
 
 }  // namespace dblocks::report

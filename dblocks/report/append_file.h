@@ -15,11 +15,8 @@ namespace dblocks::report {
 class AppendFile {
  public:
   /// Opens or creates `path` and cuts it to `size_to_keep` bytes, at once.
-  /// `where` names the user of this class in messages.
   /// *Errors*: CheckpointError if the file cannot be written.
-  AppendFile(std::filesystem::path path,
-             int64_t size_to_keep,
-             std::string_view where);
+  AppendFile(std::filesystem::path path, int64_t size_to_keep);
   AppendFile(AppendFile&& other) noexcept;
   AppendFile& operator=(AppendFile&& other) noexcept;
   ~AppendFile();
@@ -34,7 +31,6 @@ class AppendFile {
 
  private:
   std::filesystem::path path_;
-  std::string where_;
   int file_ = -1;
 };
 

@@ -70,7 +70,7 @@ void drop_after(const std::vector<fs::path>& files, int64_t last_step) {
   for (auto path = files.rbegin(); path != files.rend(); ++path) {
     const Kept kept = kept_part(*path, last_step);
     if (kept.has_summary) {
-      AppendFile(*path, kept.size, "event_log");
+      AppendFile(*path, kept.size);
     } else {
       real_file_system().remove_all(*path);
     }
@@ -99,9 +99,8 @@ EventLog EventLog::resume(const fs::path& folder, int64_t last_step) {
   // Never a name used before: a reader may still hold that file.
   const int64_t session =
       files.empty() ? 0 : *session_of(files.back().filename().string()) + 1;
-  EventLog log(
-      AppendFile(folder / fmt::format("{}{:010}{}", kPrefix, session, kSuffix),
-                 0, "event_log"));
+  EventLog log(AppendFile(
+      folder / fmt::format("{}{:010}{}", kPrefix, session, kSuffix), 0));
   const double now = seconds_of(Clock::now());
   log.file_.append(event_record(version_event(now)) +
                    event_record(session_start_event(now, last_step + 1)));

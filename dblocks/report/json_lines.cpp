@@ -56,7 +56,7 @@ JsonLinesLog JsonLinesLog::resume(const std::filesystem::path& path,
 
 JsonLinesLog::JsonLinesLog(const std::filesystem::path& path,
                            int64_t size_to_keep)
-    : file_(path, size_to_keep, "json_lines") {}
+    : file_(path, size_to_keep) {}
 
 void JsonLinesLog::write(const nlohmann::ordered_json& entry) {
   DBLOCKS_ASSERT(entry.is_object(), "[json_lines] not an object");

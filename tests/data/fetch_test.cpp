@@ -314,9 +314,8 @@ TEST_F(FetchTest, ARefusedArchiveLeavesTheOldFolderAsItWas) {
   write_archive(home_.path() / "set.tar.gz", {{"../evil", "x"}});
   const std::string hostile = text_of(home_.path() / "set.tar.gz");
   set_.files[0] = {"set.tar.gz", hostile.size(), sha256_of(hostile), ""};
-  EXPECT_THAT(
-      error_of<DataError>([&] { fetch_here(home_.path().string()); }),
-      HasSubstr("../evil"));
+  EXPECT_THAT(error_of<DataError>([&] { fetch_here(home_.path().string()); }),
+              HasSubstr("../evil"));
   EXPECT_EQ(text_of(to_.path() / "set/mine"), "x");
   EXPECT_FALSE(fs::exists(to_.path() / "evil"));
   EXPECT_FALSE(fs::exists(to_.path() / "set/train.bin"));
@@ -336,9 +335,8 @@ TEST_F(FetchTest, AnInterruptedFetchInstallsNothingAndGoesOn) {
 
 TEST_F(FetchTest, AFolderWithOtherFilesIsRefused) {
   write_text(home_.path() / "set.tar.gz", "something else");
-  EXPECT_THAT(
-      error_of<DataError>([&] { fetch_here(home_.path().string()); }),
-      HasSubstr((home_.path() / "set.tar.gz").string()));
+  EXPECT_THAT(error_of<DataError>([&] { fetch_here(home_.path().string()); }),
+              HasSubstr((home_.path() / "set.tar.gz").string()));
   EXPECT_THAT(error_of<DataError>([&] { fetch_here("/no/such/folder"); }),
               HasSubstr("/no/such/folder"));
 }

@@ -124,16 +124,15 @@ TEST(ImageFileTest, RefusesWhatIsNoImageAndNamesIt) {
         [&] { decode_image(file, "some/name.jpg", 3, &whole, image); });
   };
   EXPECT_THAT(error_for({}), HasSubstr("empty"));
-  EXPECT_THAT(error_for({'G', 'I', 'F', '8', '9'}),
-              HasSubstr("some/name.jpg"));
+  EXPECT_THAT(error_for({'G', 'I', 'F', '8', '9'}), HasSubstr("some/name.jpg"));
   EXPECT_THAT(error_for(from_hex(reference()["cmyk"])),
               ::testing::AllOf(HasSubstr("4 channels"), HasSubstr("RGB")));
-  EXPECT_THAT(error_of<DataError>(
-                  [&] { read_image("tests/data", 3, &whole, image); }),
-              HasSubstr("tests/data"));
-  EXPECT_THAT(error_of<DataError>(
-                  [&] { read_image("no/such.png", 3, &whole, image); }),
-              HasSubstr("no/such.png"));
+  EXPECT_THAT(
+      error_of<DataError>([&] { read_image("tests/data", 3, &whole, image); }),
+      HasSubstr("tests/data"));
+  EXPECT_THAT(
+      error_of<DataError>([&] { read_image("no/such.png", 3, &whole, image); }),
+      HasSubstr("no/such.png"));
 }
 
 TEST(CentredViewTest, KeepsTheShapeAndTheCentre) {
@@ -150,10 +149,10 @@ TEST(CentredViewTest, KeepsTheShapeAndTheCentre) {
 
 // Every block of up to three entries, of both byte orders, with any byte wrong.
 TEST(ExifTest, NeverLooksOutsideAndNeverMakesUpAnOrientation) {
-  const Bytes little = {'I', 'I', 42, 0, 8, 0, 0, 0, 1, 0, 0x12, 0x01, 3, 0,
-                        1,   0,   0,  0, 6, 0, 0, 0};
-  const Bytes big = {'M', 'M', 0, 42, 0, 0, 0, 8, 0, 1, 0x01, 0x12, 0, 3,
-                     0,   0,   0, 1,  0, 6, 0, 0};
+  const Bytes little = {'I',  'I', 42, 0, 8, 0, 0, 0, 1, 0, 0x12,
+                        0x01, 3,   0,  1, 0, 0, 0, 6, 0, 0, 0};
+  const Bytes big = {'M',  'M', 0, 42, 0, 0, 0, 8, 0, 1, 0x01,
+                     0x12, 0,   3, 0,  0, 0, 1, 0, 6, 0, 0};
   for (const Bytes& block : {little, big}) {
     EXPECT_EQ(exif_orientation(block), 6);
     for (size_t size = 0; size < block.size(); ++size) {

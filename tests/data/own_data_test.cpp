@@ -17,8 +17,8 @@ namespace dblocks::data {
 namespace {
 
 namespace fs = std::filesystem;
-using ::testing::ElementsAre;
 using testing::Bytes;
+using ::testing::ElementsAre;
 using testing::error_of;
 using ::testing::HasSubstr;
 using testing::TemporaryFolder;
@@ -102,9 +102,8 @@ TEST_F(ImageFolderTest, SaysWhatIsMissing) {
   EXPECT_THAT(error(), HasSubstr("/val"));
   DataOptions unsized_options = options();
   unsized_options.image_size = 0;
-  EXPECT_THAT(
-      error_of<ConfigError>([&] { open_dataset(unsized_options); }),
-      HasSubstr("data.image_size"));
+  EXPECT_THAT(error_of<ConfigError>([&] { open_dataset(unsized_options); }),
+              HasSubstr("data.image_size"));
 }
 
 TEST_F(ImageFolderTest, WorkersDoNotChangeABitOfRandomCrops) {
@@ -149,9 +148,8 @@ TEST_F(ImageFolderTest, SkippingADamagedSampleLeavesTheOthersInPlace) {
   const Visits whole = visits_of(open_dataset(options()).train, loader(2));
   const fs::path bad = root_.path() / "train/cat/3.JPG";
   fs::resize_file(bad, 200);
-  EXPECT_THAT(error_of<DataError>([&] {
-                visits_of(open_dataset(options()).train, loader(2));
-              }),
+  EXPECT_THAT(error_of<DataError>(
+                  [&] { visits_of(open_dataset(options()).train, loader(2)); }),
               HasSubstr(bad.string()));
   DataOptions skipping = options();
   skipping.on_bad_sample = BadSamplePolicy::kSkip;
@@ -279,10 +277,9 @@ TEST_F(TensorDatasetTest, NamesWhatDoesNotFit) {
   std::vector<float> numbers(24, 0.f);
   numbers[3] = std::nanf("");
   write("train", DType::kF32, numbers, {0, 1});
-  EXPECT_THAT(error_of<DataError>([&] {
-                evaluation_batch(open().train, 0, 1);
-              }),
-              HasSubstr("sample 0"));
+  EXPECT_THAT(
+      error_of<DataError>([&] { evaluation_batch(open().train, 0, 1); }),
+      HasSubstr("sample 0"));
 }
 
 TEST_F(TensorDatasetTest, ADamagedFileIsDamagedData) {

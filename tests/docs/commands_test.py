@@ -25,7 +25,7 @@ SUBSTITUTIONS = [
      r" --set train.steps=6 --set optim.warmup_steps=2 --threads 1"),
 ]
 NOT_RUN = ("./quickstart", "./run_tests", "tools/", "cmake", "ctest",
-           "sudo", "apt-get", "git clone", "tensorboard")
+           "sudo", "apt-get", "dblocks data fetch", "git clone", "tensorboard")
 PAGES = ["README.md", *sorted(
     str(p.relative_to(ROOT)) for p in (ROOT / "docs").rglob("*.md")
     if p.name not in ("results.md",))]

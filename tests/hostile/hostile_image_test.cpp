@@ -129,9 +129,10 @@ struct PngShape {
   uint8_t interlaced = 0;
 };
 
-Bytes png_of(const PngShape& shape,
-             const Bytes& data,
-             const std::function<void(Bytes&)>& chunks = [](Bytes&) {}) {
+Bytes png_of(
+    const PngShape& shape,
+    const Bytes& data,
+    const std::function<void(Bytes&)>& chunks = [](Bytes&) {}) {
   Bytes file = {0x89, 'P', 'N', 'G', '\r', '\n', 0x1a, '\n'};
   Bytes header;
   append(header, shape.width);
@@ -166,9 +167,9 @@ TEST(HostileImageTest, CompressedTextsAndProfilesAreNotUnpacked) {
   for (const std::string kind : {"iCCP", "zTXt"}) {
     Bytes data = {'n', 'a', 'm', 'e', 0, 0};
     data.insert(data.end(), bomb.begin(), bomb.end());
-    EXPECT_FALSE(is_refused(
-        png_of({4, 4}, deflated(13 * 4),
-               [&](Bytes& file) { append_chunk(file, kind, data); })));
+    EXPECT_FALSE(is_refused(png_of({4, 4}, deflated(13 * 4), [&](Bytes& file) {
+      append_chunk(file, kind, data);
+    })));
   }
 }
 

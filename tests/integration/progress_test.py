@@ -68,7 +68,7 @@ class Screen:
         elif name == "J":
             self.lines[self.row] = self.lines[self.row][:self.column]
             del self.lines[self.row + 1:]
-        else:
+        elif name != "m":  # colours take no room
             raise AssertionError(f"unknown control {name}")
 
     def resize(self, columns):

@@ -222,6 +222,8 @@ class InABrowser(Folder):
                 with self.subTest(page=name, width=width, scheme=scheme):
                     self.browser.resize(width)
                     self.browser.prefer(scheme)
+                    # What the driver says late of the page before.
+                    self.browser.console(), self.browser.requests()
                     self.browser.open(page)
                     self.assertEqual(self.browser.console(), [])
                     asked = [address for address in self.browser.requests()
