@@ -28,15 +28,16 @@ double probability(float log_probability) {
   return std::clamp(std::exp(double{log_probability}), 0.0, 1.0);
 }
 
-/// The images outside the first ones that the answer got wrong, most confident
-/// first.
+/// The rows of `answer` beyond the first ones that are wrong, most confident
+/// first. `samples`: the sample of each row.
 std::vector<int64_t> confident_mistakes(const data::Dataset& test,
+                                        const std::vector<int64_t>& samples,
                                         const at::Tensor& answer) {
   std::vector<std::pair<float, int64_t>> found;
-  for (int64_t image = kNumFirst; image < test.size(); ++image) {
+  for (int64_t image = kNumFirst; image < std::ssize(samples); ++image) {
     const auto row = row_of(answer, image);
     const int64_t predicted = likeliest(row);
-    if (predicted != test.label(image)) {
+    if (predicted != test.label(samples[static_cast<size_t>(image)])) {
       found.emplace_back(-row[static_cast<size_t>(predicted)], image);
     }
   }
@@ -49,15 +50,13 @@ std::vector<int64_t> confident_mistakes(const data::Dataset& test,
   return images;
 }
 
-report::SamplePrediction prediction_at(const data::Dataset& test,
-                                       const at::Tensor& table,
-                                       int64_t image) {
-  const auto row = row_of(table, image);
+report::SamplePrediction prediction_at(const data::DatasetInfo& info,
+                                       std::span<const float> row,
+                                       int64_t label) {
   const int64_t predicted = likeliest(row);
-  return {.predicted = test.info().class_names[static_cast<size_t>(predicted)],
+  return {.predicted = info.class_names[static_cast<size_t>(predicted)],
           .probability = probability(row[static_cast<size_t>(predicted)]),
-          .true_probability =
-              probability(row[static_cast<size_t>(test.label(image))])};
+          .true_probability = probability(row[static_cast<size_t>(label)])};
 }
 
 }  // namespace
@@ -67,26 +66,32 @@ std::vector<report::Sample> pick_samples(const data::Dataset& test,
   const at::Tensor answer = readout.answers_pooled
                                 ? readout.pooled_log_probabilities
                                 : readout.log_probabilities.back();
-  std::vector<int64_t> images;
-  for (int64_t i = 0; i < std::min(kNumFirst, test.size()); ++i) {
-    images.push_back(i);
+  // Damaged samples have no row.
+  const std::vector<int64_t> readable = test.readable_samples();
+  std::vector<int64_t> rows;
+  for (int64_t i = 0; i < std::min<int64_t>(kNumFirst, std::ssize(readable));
+       ++i) {
+    rows.push_back(i);
   }
-  for (const int64_t image : confident_mistakes(test, answer)) {
-    images.push_back(image);
+  for (const int64_t row : confident_mistakes(test, readable, answer)) {
+    rows.push_back(row);
   }
   const data::DatasetInfo& info = test.info();
   std::vector<report::Sample> samples;
-  for (const int64_t image : images) {
+  for (const int64_t row : rows) {
+    const int64_t image = readable[static_cast<size_t>(row)];
+    const int64_t label = test.label(image);
     const std::vector<uint8_t> pixels = test.pixels(image);
     report::Sample sample{
         .index = image,
-        .is_mistake = image >= kNumFirst,
-        .label = info.class_names[static_cast<size_t>(test.label(image))],
+        .is_mistake = row >= kNumFirst,
+        .label = info.class_names[static_cast<size_t>(label)],
         .png_base64 = report::png_base64(
             {info.channels, info.rows, info.columns, pixels}, kMaxSide),
-        .answer = prediction_at(test, answer, image)};
+        .answer = prediction_at(info, row_of(answer, row), label)};
     for (const at::Tensor& table : readout.log_probabilities) {
-      sample.after_block.push_back(prediction_at(test, table, image));
+      sample.after_block.push_back(
+          prediction_at(info, row_of(table, row), label));
     }
     samples.push_back(std::move(sample));
   }

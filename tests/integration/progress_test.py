@@ -203,8 +203,8 @@ class Terminal(Program):
         lines, code = self.train("--set", "train.steps=4000", on_text=damage)
         self.assertEqual(code, 75)
         text = "\n".join(lines)
-        self.assertEqual(text.count("warning"), 1, text)
-        self.assertLess(text.index("warning"), text.index("block 0  "))
+        self.assertIn("warning", text)
+        self.assertLess(text.rindex("warning"), text.index("block 0  "))
         self.assertEqual(len(re.findall(r"^block \d  ", text, re.M)), 3, text)
 
     def test_an_error_leaves_the_board_and_a_line_of_its_own(self):
