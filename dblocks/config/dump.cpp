@@ -12,10 +12,6 @@ namespace dblocks::config {
 
 namespace {
 
-std::string_view last_part(std::string_view key) {
-  return key.substr(key.rfind('.') + 1);
-}
-
 /// Origins hold paths, and a path may hold bytes that TOML forbids.
 std::string comment_of(const LoadedConfig& loaded, const std::string& key) {
   const auto found = loaded.origins.find(key);

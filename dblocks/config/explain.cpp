@@ -46,10 +46,6 @@ This page lists every key; `dblocks config --explain` prints the same.
 instead. -->
 )";
 
-std::string_view last_part(std::string_view key) {
-  return key.substr(key.rfind('.') + 1);
-}
-
 /// What a field may hold: an enum's names or a number's range; else "".
 std::string values_of(const Field& field) {
   if (const auto* choice = std::get_if<Choice>(&field.value)) {

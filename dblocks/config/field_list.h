@@ -41,6 +41,11 @@ struct Field {
   FieldValue value;
 };
 
+/// "learning_rate" of "optim.learning_rate".
+inline std::string_view last_part(std::string_view key) {
+  return key.substr(key.rfind('.') + 1);
+}
+
 /// One table of a recipe.
 struct Table {
   std::string key;

@@ -17,10 +17,6 @@ namespace dblocks::config {
 
 namespace {
 
-std::string_view last_part(std::string_view key) {
-  return key.substr(key.rfind('.') + 1);
-}
-
 /// The known key or table that an unknown one was probably meant to be.
 std::string suggestion(const FieldList& list, std::string_view key) {
   std::vector<std::string> known;

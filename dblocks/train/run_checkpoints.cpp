@@ -15,8 +15,6 @@ using checkpoint::Checkpoint;
 using checkpoint::CheckpointStore;
 using Json = nlohmann::ordered_json;
 
-constexpr uint64_t kMaxStateBytes = 1 << 20;
-
 void check_recipe(const Checkpoint& found, const RunSetup& setup) {
   DBLOCKS_CHECK(
       found.manifest.recipe_fingerprint == setup.fingerprint, CheckpointError,

@@ -19,7 +19,6 @@ using Json = nlohmann::ordered_json;
 
 constexpr const char* kFirstMoment = "first_moment.";
 constexpr const char* kSecondMoment = "second_moment.";
-constexpr uint64_t kMaxStateBytes = 1 << 20;
 
 std::vector<TensorBytes> all_tensors(const SafetensorsFile& file) {
   return {file.tensors().begin(), file.tensors().end()};

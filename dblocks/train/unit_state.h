@@ -17,6 +17,9 @@
 
 namespace dblocks::train {
 
+/// A state.json beyond this is refused before it is read.
+inline constexpr uint64_t kMaxStateBytes = 1 << 20;
+
 /// Sums over the steps since the last line of the log. Part of the state, so
 /// that a resumed run logs what an uninterrupted one would.
 struct LogWindow {
