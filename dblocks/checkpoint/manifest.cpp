@@ -33,7 +33,7 @@ std::string tail_text(std::string_view body) {
 }
 
 // Quoted, escaped to ASCII and shortened.
-std::string printable(std::string_view text) {
+std::string key_text(std::string_view text) {
   return Json(std::string(text.substr(0, kMaxTextBytes)))
       .dump(-1, ' ', true, Json::error_handler_t::replace);
 }
@@ -52,7 +52,7 @@ class Reader {
       const bool known =
           std::find(keys.begin(), keys.end(), item.key()) != keys.end();
       DBLOCKS_CHECK(known, CheckpointError, "[manifest] unknown key {}: {}",
-                    printable(prefix_ + item.key()), path_);
+                    key_text(prefix_ + item.key()), path_);
     }
   }
 
@@ -125,7 +125,7 @@ Json parse_json(std::string_view text, const std::string& path) {
     } else if (event == Json::parse_event_t::key) {
       const auto key = parsed.get<std::string>();
       DBLOCKS_CHECK(keys.back().insert(key).second, CheckpointError,
-                    "[manifest] duplicate key {}: {}", printable(key), path);
+                    "[manifest] duplicate key {}: {}", key_text(key), path);
     }
     return true;
   };
