@@ -12,7 +12,7 @@ namespace dblocks::cli {
 namespace {
 
 constexpr int64_t kNumFirst = 8, kNumMistakes = 4;
-constexpr int64_t kMaxSide = 64;  // pixels of a thumbnail
+constexpr int64_t kThumbnailSide = 64;  // pixels of a thumbnail
 
 /// A row of log-probabilities, [K].
 std::span<const float> row_of(const at::Tensor& table, int64_t image) {
@@ -87,7 +87,7 @@ std::vector<report::Sample> pick_samples(const data::Dataset& test,
         .is_mistake = row >= kNumFirst,
         .label = info.class_names[static_cast<size_t>(label)],
         .png_base64 = report::png_base64(
-            {info.channels, info.rows, info.columns, pixels}, kMaxSide),
+            {info.channels, info.rows, info.columns, pixels}, kThumbnailSide),
         .answer = prediction_at(info, row_of(answer, row), label)};
     for (const at::Tensor& table : readout.log_probabilities) {
       sample.after_block.push_back(
