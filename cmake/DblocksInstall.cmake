@@ -57,10 +57,14 @@ foreach(header IN LISTS DBLOCKS_PUBLIC_HEADERS)
 endforeach()
 if(TARGET dblocks_program)
   # LibTorch stays where it is; the installed program has to find it there.
-  set_target_properties(dblocks_program
-                        PROPERTIES INSTALL_RPATH_USE_LINK_PATH ON)
-  install(TARGETS dblocks_program
+  file(REAL_PATH "${TORCH_ROOT}/lib" _torch_lib)
+  set_target_properties(dblocks_program PROPERTIES INSTALL_RPATH "${_torch_lib}")
+  install(TARGETS dblocks_launcher
           RUNTIME DESTINATION "${CMAKE_INSTALL_BINDIR}")
+  # Where the launcher looks for it, from its own folder.
+  install(TARGETS dblocks_program RUNTIME DESTINATION libexec/dblocks)
+  install(FILES "${PROJECT_SOURCE_DIR}/docs/man/dblocks.1"
+          DESTINATION "${CMAKE_INSTALL_MANDIR}/man1")
 endif()
 
 configure_package_config_file(

@@ -7,6 +7,7 @@
 
 #include "dblocks/core/error.h"
 #include "dblocks/core/log.h"
+#include "dblocks/train/unit_state.h"
 
 namespace dblocks::train {
 namespace {
