@@ -53,36 +53,36 @@ class RunTestsTest(ScriptCase):
         self.assertEqual(result.stdout.splitlines()[-1], line)
 
     def test_counts_of_both_builds_are_added(self):
-        self.assert_ends(self.run_script("run_tests"), 0,
+        self.assert_ends(self.run_script("run_tests", "--sanitize"), 0,
                          "run_tests: 14 passed, 0 failed, 0 skipped")
 
-    def test_quick_leaves_the_sanitizers_out(self):
-        self.assert_ends(self.run_script("run_tests", "--quick"), 0,
+    def test_the_sanitizers_run_only_when_asked_for(self):
+        self.assert_ends(self.run_script("run_tests"), 0,
                          "run_tests: 10 passed, 0 failed, 0 skipped")
         self.assertFalse(any("asan" in call for call in self.calls("cmake")))
 
     def test_a_failure_in_the_first_build_fails_after_the_second_has_run(self):
         self.set_counts("build", "10 2 1")
-        self.assert_ends(self.run_script("run_tests"), 1,
+        self.assert_ends(self.run_script("run_tests", "--sanitize"), 1,
                          "run_tests: 11 passed, 2 failed, 1 skipped")
 
     def test_a_failure_in_the_second_build_fails(self):
         self.set_counts("build-asan", "4 1 0")
-        self.assert_ends(self.run_script("run_tests"), 1,
+        self.assert_ends(self.run_script("run_tests", "--sanitize"), 1,
                          "run_tests: 13 passed, 1 failed, 0 skipped")
 
     def test_a_run_without_report_counts_as_a_failure(self):
         self.set_counts("build-asan", "none")
-        self.assert_ends(self.run_script("run_tests"), 1,
+        self.assert_ends(self.run_script("run_tests", "--sanitize"), 1,
                          "run_tests: 10 passed, 1 failed, 0 skipped")
 
     def test_a_build_that_fails_ends_the_script(self):
         self.fake("cmake", "[[ $1 != --build ]]")
-        self.assertNotEqual(self.run_script("run_tests").returncode, 0)
+        self.assertNotEqual(self.run_script("run_tests", "--sanitize").returncode, 0)
         self.assertEqual(self.calls("ctest"), [])
 
     def test_warnings_become_errors_in_both_builds(self):
-        self.run_script("run_tests", "--werror")
+        self.run_script("run_tests", "--sanitize", "--werror")
         configured = [call for call in self.calls("cmake")
                       if "--preset" in call]
         self.assertEqual(len(configured), 2)
