@@ -1,28 +1,21 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "dblocks/report/png.h"
 
-#include <png.h>
-
 #include <algorithm>
-#include <vector>
 
 #include "dblocks/core/error.h"
+#include "dblocks/report/png_encoder.h"
 
 namespace dblocks::report {
 namespace {
 
-/// Pixels, interleaved: [Y, X, C].
-struct Interleaved {
-  int64_t rows = 0;
-  int64_t columns = 0;
-  std::vector<uint8_t> pixels;
-};
-
 /// Each pixel is the mean of factor x factor pixels; what is left over at the
 /// right and at the bottom is dropped.
-Interleaved shrunk(const Picture& picture, int64_t factor) {
-  Interleaved result{.rows = picture.rows / factor,
-                     .columns = picture.columns / factor};
+PixelImage shrunk(const Picture& picture, int64_t factor) {
+  PixelImage result{.rows = picture.rows / factor,
+                    .columns = picture.columns / factor,
+                    .channels = picture.channels,
+                    .pixels = {}};
   for (int64_t y = 0; y < result.rows; ++y) {
     for (int64_t x = 0; x < result.columns; ++x) {
       for (int64_t c = 0; c < picture.channels; ++c) {
@@ -40,21 +33,6 @@ Interleaved shrunk(const Picture& picture, int64_t factor) {
   return result;
 }
 
-std::vector<uint8_t> encode(const Interleaved& picture, bool is_grey) {
-  png_image image{};
-  image.version = PNG_IMAGE_VERSION;
-  image.width = static_cast<png_uint_32>(picture.columns);
-  image.height = static_cast<png_uint_32>(picture.rows);
-  image.format = is_grey ? PNG_FORMAT_GRAY : PNG_FORMAT_RGB;
-  png_alloc_size_t size = PNG_IMAGE_PNG_SIZE_MAX(image);
-  std::vector<uint8_t> file(size);
-  const int is_written = png_image_write_to_memory(
-      &image, file.data(), &size, 0, picture.pixels.data(), 0, nullptr);
-  DBLOCKS_ASSERT(is_written != 0, "[png] {}", image.message);
-  file.resize(size);
-  return file;
-}
-
 }  // namespace
 
 std::string png_base64(const Picture& picture, int64_t max_side) {
@@ -68,7 +46,8 @@ std::string png_base64(const Picture& picture, int64_t max_side) {
   const int64_t longest = std::max(picture.rows, picture.columns);
   const int64_t wanted = (longest + max_side - 1) / max_side;
   const int64_t factor = std::min({wanted, picture.rows, picture.columns});
-  return base64(encode(shrunk(picture, factor), picture.channels == 1));
+  const std::string file = png_bytes(shrunk(picture, factor));
+  return base64({reinterpret_cast<const uint8_t*>(file.data()), file.size()});
 }
 
 std::string base64(std::span<const uint8_t> bytes) {
