@@ -25,8 +25,9 @@ readonly kBuildPackages=(
   libtomlplusplus-dev zlib1g-dev libjpeg62-turbo-dev libpng-dev libarchive-dev
   libcurl4-openssl-dev libssl-dev dataset-fashion-mnist)
 readonly kTestPackages=(
-  libgtest-dev libgmock-dev librapidcheck-dev clang-format clang-tidy shellcheck
-  strace chromium chromium-driver mandoc python3-xxhash zsh)
+  libgtest-dev libgmock-dev librapidcheck-dev clang clang-format clang-tidy
+  libclang-rt-14-dev shellcheck strace chromium chromium-driver mandoc
+  python3-xxhash zsh)
 # Builds are faster with these and work without them.
 readonly kOptionalPackages=(ccache mold)
 
