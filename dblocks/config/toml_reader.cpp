@@ -37,8 +37,9 @@ constexpr int kMaxDots = 8;
 constexpr size_t kMaxShownBytes = 60;
 
 /// Walks over the text once and refuses what the parser would accept but the
-/// stack would not, and a line that starts with a bracket but no name, of which
-/// toml++ assumes more than it has checked. Strings over several lines are
+/// stack would not, and what toml++ assumes more of than it has checked: a line
+/// that starts with a bracket but no name, letters beyond ASCII where TOML has
+/// none. Strings over several lines are
 /// refused so that a string always ends on its line and this walk agrees with
 /// the parser.
 class ShapeCheck {
@@ -47,6 +48,9 @@ class ShapeCheck {
       : text_(text), source_(source) {}
 
   void run() {
+    if (text_.starts_with("\xEF\xBB\xBF")) {  // a byte order mark
+      at_ = 3;
+    }
     check_line_start();
     while (at_ < text_.size()) {
       step(text_[at_]);
@@ -88,6 +92,8 @@ class ShapeCheck {
   void step(char c) {
     if (c == '\0') {
       fail("text, found a NUL byte");
+    } else if (static_cast<unsigned char>(c) >= 0x80) {
+      fail("letters beyond ASCII in strings and comments only, found others");
     } else if (c == '\n') {
       ++line_;
       dots_ = 0;

@@ -87,6 +87,17 @@ TEST(HostileRecipeTest, NulAndInvalidUtf8AreRefused) {
   EXPECT_THAT(error_of("name = \"\xFF\""), HasSubstr("[config]"));
 }
 
+TEST(HostileRecipeTest, LettersBeyondAsciiStandInStringsAndCommentsOnly) {
+  EXPECT_EQ(parse_recipe("\xEF\xBB\xBFname = \"\u0421\" # \u0421", "r.toml")
+                .config.name,
+            "\u0421");
+  for (const std::string_view text :
+       {"s =\u0421\xA1\"", "\u0421 = 1", "seed =\u20001", "seed\u3000= 1",
+        "x = [\uFB011]"}) {
+    EXPECT_THAT(error_of(text), HasSubstr("beyond ASCII")) << text;
+  }
+}
+
 TEST(HostileRecipeTest, MessagesStayOneShortLine) {
   const std::string key = fmt::format("\"{}\"", repeated("x\\n", 10000));
   EXPECT_THAT(error_of(key + " = 1"),
