@@ -117,7 +117,7 @@ ExitCode eval_run(const CommonFlags& flags,
   const train::RunReader reader(context.setup, train::RunFolder(run));
   const tasks::LabelledSet set = train::labelled_set(context.data.test, device);
   const std::vector<tasks::ReadoutResult> results = tasks::evaluate(
-      reader.task(),
+      tasks::ClassificationTask(context.setup.task),
       [&](int64_t unit) { return reader.load_unit(unit, device); }, set,
       context.setup.readout);
   const tasks::ReadoutResult& best = headline(results);

@@ -1,10 +1,26 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "dblocks/config/setup.h"
 
+#include <vector>
+
 #include "dblocks/config/fingerprint.h"
 #include "dblocks/train/precision.h"
 
 namespace dblocks::config {
+
+namespace {
+
+/// Generated images are scaled to [-1, 1] where the recipe says nothing else:
+/// mean and deviation of every channel are 0.5.
+std::vector<double> pixel_scale(const RunConfig& config,
+                                const std::vector<double>& given,
+                                const data::DatasetInfo& info) {
+  return config.generates_images() && given.empty()
+             ? std::vector<double>(static_cast<size_t>(info.channels), 0.5)
+             : given;
+}
+
+}  // namespace
 
 train::RunSetup make_setup(const RunConfig& config,
                            const data::DatasetInfo& info) {
@@ -16,21 +32,32 @@ train::RunSetup make_setup(const RunConfig& config,
       .columns = info.columns,
       .num_classes = info.num_classes(),
       .compute = train::compute_type(config.train.precision)};
-  return {.task = {.method = config.method,
+  const models::DitShape dit{
+      .options = models::resolve(config.dit),
+      .channels = info.channels,
+      .rows = info.rows,
+      .columns = info.columns,
+      .num_classes = info.num_classes(),
+      .compute = train::compute_type(config.train.precision)};
+  return {.task = {.kind = config.kind,
+                   .method = config.method,
                    .shape = shape,
+                   .dit = dit,
                    .blocks = config.blocks,
                    .noise = config.noise,
                    .partition = config.partition,
                    .classification = config.task,
+                   .generation = config.generation,
                    .seed = seed},
           .loader = {.batch_size = config.data.batch_size,
                      .workers = config.data.workers,
                      .prefetch = config.data.prefetch,
                      .seed = seed,
                      .augment = config.data.augment,
-                     .mean = config.data.mean,
-                     .std = config.data.std},
+                     .mean = pixel_scale(config, config.data.mean, info),
+                     .std = pixel_scale(config, config.data.std, info)},
           .readout = config.readout,
+          .sampling = config.sampling,
           .optim = config.optim,
           .train = config.train,
           .checkpoint = config.checkpoint,

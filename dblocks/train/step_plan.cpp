@@ -26,12 +26,12 @@ memory::StepShape step_shape(const RunSetup& setup) {
 }
 
 std::vector<memory::UnitShape> unit_shapes(const RunSetup& setup) {
-  const tasks::ClassificationTask task(setup.task);
+  const std::unique_ptr<tasks::Task> task = tasks::make_task(setup.task);
   const bool is_greedy = setup.task.method == tasks::Method::kGreedy;
   std::vector<memory::UnitShape> shapes;
   std::vector<int64_t> before;
-  for (int64_t unit = 0; unit < task.num_units(); ++unit) {
-    const int64_t layers = task.layers(unit).num_layers();
+  for (int64_t unit = 0; unit < task->num_units(); ++unit) {
+    const int64_t layers = task->layers(unit).num_layers();
     shapes.push_back({.num_layers = layers,
                       .has_stem = unit == 0 || !is_greedy,
                       .before = before});

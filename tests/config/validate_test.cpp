@@ -84,7 +84,7 @@ TEST(RangesTest, NumbersOutOfRangeNameTheKey) {
   EXPECT_THAT(error_after([](auto& c) {
                 c.model.num_layers = std::numeric_limits<int64_t>::max();
               }),
-              HasSubstr("model.num_layers"));
+              HasSubstr("(num_layers)"));
 }
 
 TEST(ValidateTest, TheDefaultsWithALengthAreValid) {
@@ -112,11 +112,11 @@ TEST(ValidateTest, AListedSplitFitsBlocksAndLayers) {
                 c.blocks.layers_per_block = {3, 3};
               }),
               HasSubstr("list 3 numbers"));
-  EXPECT_THAT(error_after([](auto& c) {
-                c.blocks.layers_per_block = {2, 2, 3};
-              }),
-              AllOf(HasSubstr("add up to model.num_layers = 6"),
-                    HasSubstr("[2, 2, 3]")));
+  EXPECT_THAT(
+      error_after([](auto& c) {
+        c.blocks.layers_per_block = {2, 2, 3};
+      }),
+      AllOf(HasSubstr("add up to the 6 layers"), HasSubstr("[2, 2, 3]")));
   EXPECT_THAT(error_after([](auto& c) {
                 c.blocks.layers_per_block = {6, 0, 0};
               }),
