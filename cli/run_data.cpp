@@ -144,15 +144,18 @@ void print_bad_samples(const data::Dataset& set, const char* split) {
 }
 
 TrainedNetwork open_network(const std::filesystem::path& run,
-                            at::Device device) {
+                            at::Device device,
+                            const std::vector<std::string>& overrides) {
   const train::RunFolder folder(run);
   std::optional<data::DatasetInfo> info = read_data_info(folder);
   if (!info || !real_file_system().exists(folder.resolved())) {
-    const RunContext context = open_run(run, {}, device);
+    const RunContext context = open_run(run, overrides, device);
     return {context.setup, context.data.train.info()};
   }
   // Resolved already, so the number of training images does not matter.
-  config::LoadedConfig loaded = config::load_recipe(folder.resolved());
+  check_overrides(config::load_recipe(folder.resolved()).config, overrides);
+  config::LoadedConfig loaded =
+      config::load_recipe(folder.resolved(), overrides);
   config::resolve(loaded, loaded.config.data.batch_size);
   return {config::make_setup(loaded.config, *info), *std::move(info)};
 }

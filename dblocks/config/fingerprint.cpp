@@ -17,7 +17,8 @@ constexpr auto kWithoutEffect = std::to_array<std::string_view>(
     {"name", "noise.preset", "data.root", "data.test_samples", "data.workers",
      "data.prefetch", "data.on_bad_sample", "classification.bridge",
      "classification.normalised_bridge_table", "readout.", "sampling.",
-     "optim.ema_evaluate", "train.log_every_steps", "checkpoint.", "report."});
+     "evaluation.", "optim.ema_evaluate", "train.log_every_steps",
+     "checkpoint.", "report."});
 
 /// Keys, or whole tables, that came after the first runs: at their default they
 /// say nothing, so that older runs keep their fingerprint.

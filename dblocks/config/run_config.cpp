@@ -35,6 +35,8 @@ void visit_fields(FieldVisitor& visitor, RunConfig& config) {
                 config.generation);
   visitor.table("sampling", "How images are drawn from trained blocks.",
                 config.sampling);
+  visitor.table("evaluation", "How drawn images are measured.",
+                config.evaluation);
   visitor.table("optim", "AdamW, learning rate and averaged weights.",
                 config.optim);
   visitor.table("train", "Length and order of training.", config.train);

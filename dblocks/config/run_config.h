@@ -47,6 +47,7 @@ struct RunConfig {
   tasks::ReadoutOptions readout;
   tasks::GenerationOptions generation;
   tasks::SamplingOptions sampling;
+  tasks::EvaluationOptions evaluation;
   optim::OptimOptions optim;
   train::TrainOptions train;
   train::CheckpointOptions checkpoint;

@@ -27,7 +27,8 @@ constexpr auto kClassificationOnly = std::to_array<std::string_view>(
     {"model.", "classification.", "readout.", "blocks.ownership.positions",
      "blocks.ownership.target_table"});
 constexpr auto kGenerationOnly = std::to_array<std::string_view>(
-    {"dit.", "generation.", "sampling.", "blocks.ownership.label_embedding"});
+    {"dit.", "generation.", "sampling.", "evaluation.",
+     "blocks.ownership.label_embedding"});
 
 template <size_t N>
 bool is_in(const std::array<std::string_view, N>& entries,

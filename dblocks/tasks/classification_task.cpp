@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "dblocks/blocks/ownership.h"
+#include "dblocks/core/error.h"
 #include "dblocks/nn/init.h"
 #include "dblocks/tasks/baseline_units.h"
 #include "dblocks/tasks/denoising_unit.h"
@@ -20,7 +21,12 @@ constexpr double kInitialStd = 0.02;
 
 ClassificationTask::ClassificationTask(const TaskOptions& options)
     : Task(options,
-           {options.noise, options.partition, options.blocks.num_blocks}) {}
+           {options.noise, options.partition, options.blocks.num_blocks}) {
+  DBLOCKS_CHECK(options.kind == TaskKind::kClassification, ConfigError,
+                "[classification] expected a run with task = classification, "
+                "found {}",
+                enum_name(options.kind));
+}
 
 void ClassificationTask::initialise(torch::nn::Module& network,
                                     int64_t unit) const {

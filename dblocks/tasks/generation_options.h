@@ -6,6 +6,7 @@
 #include <array>
 #include <cstdint>
 #include <span>
+#include <string>
 #include <vector>
 
 #include "dblocks/core/fields.h"
@@ -75,6 +76,46 @@ struct SamplingOptions {
   /// S_noise: standard deviation of that noise.
   double churn_noise = 1;
 };
+
+/// The real images that drawn ones are compared with.
+enum class ReferenceSet { kTest, kTrain };
+
+inline constexpr auto kReferenceSetNames =
+    std::to_array<EnumName<ReferenceSet>>(
+        {{ReferenceSet::kTest, "test"}, {ReferenceSet::kTrain, "train"}});
+inline auto enum_names(ReferenceSet) {
+  return std::span(kReferenceSetNames);
+}
+
+/// How drawn images are measured.
+struct EvaluationOptions {
+  /// Images drawn, the classes in turn.
+  int64_t samples = 1000;
+  /// Key of their noise.
+  int64_t seed = 0;
+  ReferenceSet reference = ReferenceSet::kTest;
+  /// Folder of a run that classifies such images, trained end to end: images
+  /// are compared by what its head reads. "" = by their pixels.
+  std::string classifier;
+  /// Neighbours that precision and recall go by, k.
+  int64_t neighbours = 3;
+};
+
+inline void visit_fields(FieldVisitor& visitor, EvaluationOptions& options) {
+  visitor.field({"samples", "images", "Images drawn, the classes in turn."},
+                options.samples);
+  visitor.field({"seed", "", "Key of their noise."}, options.seed);
+  visitor.field({"reference", "",
+                 "Real images that they are compared with: the test or the "
+                 "train set."},
+                options.reference);
+  visitor.field({"classifier", "",
+                 "Folder of an end-to-end classifier whose features images are "
+                 "compared by; empty = pixels."},
+                options.classifier);
+  visitor.field({"neighbours", "", "Neighbours of precision and recall."},
+                options.neighbours);
+}
 
 inline void visit_fields(FieldVisitor& visitor, GenerationOptions& options) {
   visitor.field({"label_dropout", "",

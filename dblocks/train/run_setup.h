@@ -20,6 +20,7 @@ struct RunSetup {
   data::LoaderOptions loader;
   tasks::ReadoutOptions readout;
   tasks::SamplingOptions sampling;
+  tasks::EvaluationOptions evaluation;
   optim::OptimOptions optim;
   TrainOptions train;
   CheckpointOptions checkpoint;

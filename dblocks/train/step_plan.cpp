@@ -1,9 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "dblocks/train/step_plan.h"
 
+#include "dblocks/core/error.h"
+
 namespace dblocks::train {
 
 memory::StepShape step_shape(const RunSetup& setup) {
+  DBLOCKS_CHECK(setup.task.kind == tasks::TaskKind::kClassification,
+                ConfigError,
+                "[plan] expected task = classification, found {}: the memory "
+                "of other networks is measured (dblocks memory), not predicted",
+                enum_name(setup.task.kind));
   const models::VitShape& vit = setup.task.shape;
   const bool denoises = setup.task.method == tasks::Method::kDiffusionBlocks;
   const bool appended = vit.options.label_input == models::LabelInput::kAppend;

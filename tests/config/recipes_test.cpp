@@ -134,6 +134,28 @@ TEST(RecipesTest, ThePaperTrainsEachBlockFor195000Steps) {
   EXPECT_EQ(resolved("tiny_imagenet_vit").train.steps, 39000);
 }
 
+TEST(RecipesTest, TheBaselinesOfGenerationDoTheSameWorkOnTheSameNetwork) {
+  const RunConfig ours = resolved("fashion_mnist_dit");
+  const int64_t work = ours.train.steps * ours.num_layers();
+  for (const std::string name : {"end_to_end", "shallow"}) {
+    const RunConfig baseline = resolved("fashion_mnist_dit_" + name);
+    EXPECT_NE(baseline.method, ours.method);
+    for (const std::string table :
+         {"data", "dit", "noise", "generation", "sampling", "optim"}) {
+      for (const Field& field : list_fields(ours).fields) {
+        if (field.table.starts_with(table)) {
+          EXPECT_EQ(field.value, list_fields(baseline).find(field.key)->value)
+              << name << " " << field.key;
+        }
+      }
+    }
+    const int64_t layers = name == "shallow"
+                               ? ours.num_layers() / ours.blocks.num_blocks
+                               : ours.num_layers();
+    EXPECT_EQ(baseline.train.steps * layers, work) << name;
+  }
+}
+
 TEST(ExplainTest, ShowsEveryKeyWithDefaultUnitAndMeaning) {
   const std::string text = explain();
   for (const Field& field : list_fields(RunConfig{}).fields) {
