@@ -198,6 +198,11 @@ ExitCode evaluate_images(const CommonFlags& flags,
   const train::RunSetup& setup = context.setup;
   const data::DatasetInfo& info = context.data.test.info();
   const tasks::EvaluationOptions& options = setup.evaluation;
+  DBLOCKS_CHECK(
+      info.channels == 1 || info.channels == 3, ConfigError,
+      "[eval] expected pictures of 1 or 3 channels, found {}: latents "
+      "have to be decoded first. Hint: dblocks sample --npz",
+      info.channels);
   std::unique_ptr<tasks::ClassifierFeatures> classifier;
   if (!options.classifier.empty()) {
     classifier = open_classifier(options.classifier, info, device);

@@ -118,6 +118,25 @@ void write_arrays(const std::filesystem::path& file,
                           std::as_bytes(std::span(labels))}});
 }
 
+/// Latents as numbers in the units of the data, [N, C, Y, X].
+void write_latents(const std::filesystem::path& file,
+                   const at::Tensor& latents,
+                   const data::LoaderOptions& scale,
+                   const std::vector<int64_t>& labels) {
+  const at::Tensor values =
+      tasks::to_values(latents, scale.mean, scale.std).contiguous();
+  const auto* bytes =
+      reinterpret_cast<const std::byte*>(values.const_data_ptr<float>());
+  data::write_npz(file, {{"arr_0",
+                          "<f4",
+                          values.sizes().vec(),
+                          {bytes, 4 * static_cast<size_t>(values.numel())}},
+                         {"arr_1",
+                          "<i8",
+                          {static_cast<int64_t>(labels.size())},
+                          std::as_bytes(std::span(labels))}});
+}
+
 /// The flags as the keys that they stand for.
 std::vector<std::string> overrides_of(const SampleArguments& arguments) {
   std::vector<std::string> overrides = arguments.overrides;
@@ -162,6 +181,12 @@ ExitCode sample(const CommonFlags& flags, const SampleArguments& arguments) {
                 "[sample] expected a run with task = image_generation, found "
                 "{}: {}",
                 enum_name(setup.task.kind), arguments.run);
+  const bool is_picture =
+      network.data.channels == 1 || network.data.channels == 3;
+  DBLOCKS_CHECK(is_picture || arguments.out.empty(), ConfigError,
+                "[sample] expected --npz for latents of {} channels, found "
+                "--out {}: they are no pictures yet",
+                network.data.channels, arguments.out);
   const std::vector<int64_t> classes =
       read_classes(arguments.classes, network.data.class_names);
   DBLOCKS_CHECK(arguments.per_class >= 1 &&
@@ -186,9 +211,13 @@ ExitCode sample(const CommonFlags& flags, const SampleArguments& arguments) {
       setup.sampling, request, show_sampling_share);
   const double seconds =
       std::chrono::duration<double>(Clock::now() - start).count();
+  if (!is_picture) {
+    write_latents(arguments.npz, images, setup.loader, request.labels);
+  }
   const at::Tensor pixels =
-      tasks::to_pixels(images, setup.loader.mean, setup.loader.std);
-  if (!arguments.npz.empty()) {
+      is_picture ? tasks::to_pixels(images, setup.loader.mean, setup.loader.std)
+                 : at::Tensor();
+  if (is_picture && !arguments.npz.empty()) {
     write_arrays(arguments.npz, pixels, request.labels);
   }
   if (arguments.out.ends_with(".png")) {
@@ -228,8 +257,10 @@ void add_sample(CLI::App& app, CommonFlags& flags, Action& action) {
   verb->add_option("--out", arguments->out,
                    "A grid, FILE.png, a row for each class; or a folder, a "
                    "file for each image");
-  verb->add_option("--npz", arguments->npz,
-                   "NumPy arrays: arr_0 images [N, Y, X, C], arr_1 classes");
+  verb->add_option(
+      "--npz", arguments->npz,
+      "NumPy arrays: arr_0 images [N, Y, X, C] (latents as numbers "
+      "[N, C, Y, X]), arr_1 classes");
   add_set_flag(*verb, arguments->overrides,
                "Override a key that does not change weights: a.b=c");
   add_common_flags(*verb, flags);

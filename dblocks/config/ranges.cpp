@@ -79,7 +79,7 @@ constexpr auto kRanges = std::to_array<Range>({
     closed("sampling.steps_per_block", 1, 1e6),
     above("sampling.rho", 0),
     at_least("sampling.guidance", 0),
-    closed("sampling.guidance_channels", 0, 3),
+    closed("sampling.guidance_channels", 0, 16),
     at_least("sampling.guidance_interval", 0),
     at_least("sampling.churn", 0),
     at_least("sampling.churn_interval", 0),

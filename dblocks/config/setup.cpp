@@ -10,14 +10,19 @@ namespace dblocks::config {
 
 namespace {
 
-/// Generated images are scaled to [-1, 1] where the recipe says nothing else:
-/// mean and deviation of every channel are 0.5.
+/// Mean or deviation of each channel. Generated images are scaled to [-1, 1]
+/// where neither the recipe nor data of one's own say anything else.
 std::vector<double> pixel_scale(const RunConfig& config,
                                 const std::vector<double>& given,
-                                const data::DatasetInfo& info) {
-  return config.generates_images() && given.empty()
-             ? std::vector<double>(static_cast<size_t>(info.channels), 0.5)
-             : given;
+                                const data::DatasetInfo& info,
+                                const std::vector<double>& own) {
+  if (!config.generates_images() || !given.empty()) {
+    return given;
+  }
+  const bool is_own = config.data.dataset == "image_folder" ||
+                      config.data.dataset == "safetensors";
+  return is_own ? own
+                : std::vector<double>(static_cast<size_t>(info.channels), 0.5);
 }
 
 }  // namespace
@@ -39,31 +44,32 @@ train::RunSetup make_setup(const RunConfig& config,
       .columns = info.columns,
       .num_classes = info.num_classes(),
       .compute = train::compute_type(config.train.precision)};
-  return {.task = {.kind = config.kind,
-                   .method = config.method,
-                   .shape = shape,
-                   .dit = dit,
-                   .blocks = config.blocks,
-                   .noise = config.noise,
-                   .partition = config.partition,
-                   .classification = config.task,
-                   .generation = config.generation,
-                   .seed = seed},
-          .loader = {.batch_size = config.data.batch_size,
-                     .workers = config.data.workers,
-                     .prefetch = config.data.prefetch,
-                     .seed = seed,
-                     .augment = config.data.augment,
-                     .mean = pixel_scale(config, config.data.mean, info),
-                     .std = pixel_scale(config, config.data.std, info)},
-          .readout = config.readout,
-          .sampling = config.sampling,
-          .evaluation = config.evaluation,
-          .optim = config.optim,
-          .train = config.train,
-          .checkpoint = config.checkpoint,
-          .report = config.report,
-          .fingerprint = fingerprint(config)};
+  return {
+      .task = {.kind = config.kind,
+               .method = config.method,
+               .shape = shape,
+               .dit = dit,
+               .blocks = config.blocks,
+               .noise = config.noise,
+               .partition = config.partition,
+               .classification = config.task,
+               .generation = config.generation,
+               .seed = seed},
+      .loader = {.batch_size = config.data.batch_size,
+                 .workers = config.data.workers,
+                 .prefetch = config.data.prefetch,
+                 .seed = seed,
+                 .augment = config.data.augment,
+                 .mean = pixel_scale(config, config.data.mean, info, info.mean),
+                 .std = pixel_scale(config, config.data.std, info, info.std)},
+      .readout = config.readout,
+      .sampling = config.sampling,
+      .evaluation = config.evaluation,
+      .optim = config.optim,
+      .train = config.train,
+      .checkpoint = config.checkpoint,
+      .report = config.report,
+      .fingerprint = fingerprint(config)};
 }
 
 }  // namespace dblocks::config

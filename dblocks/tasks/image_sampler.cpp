@@ -229,6 +229,13 @@ at::Tensor sample_images(const Task& task,
       .to(at::kCPU, at::kFloat);
 }
 
+at::Tensor to_values(const at::Tensor& images,
+                     const std::vector<double>& mean,
+                     const std::vector<double>& std) {
+  return (images.to(at::kDouble) * per_channel(std) + per_channel(mean))
+      .to(at::kFloat);
+}
+
 at::Tensor to_pixels(const at::Tensor& images,
                      const std::vector<double>& mean,
                      const std::vector<double>& std) {

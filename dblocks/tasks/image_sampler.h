@@ -47,6 +47,12 @@ at::Tensor sample_images(const Task& task,
                          const ImageRequest& request,
                          const EvaluationProgress& progress = {});
 
+/// Images in the units of the data: x * std + mean. *Shapes*: as images,
+/// [N, C, Y, X] float32; mean, std: one number a channel.
+at::Tensor to_values(const at::Tensor& images,
+                     const std::vector<double>& mean,
+                     const std::vector<double>& std);
+
 /// Pixels of images in the scale of training: x * std + mean in [0, 1], rounded
 /// to 8 bits. *Shapes*: images: [N, C, Y, X]; mean, std: one number a channel;
 /// result: [N, Y, X, C] uint8.

@@ -1,16 +1,35 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "dblocks/train/step_plan.h"
 
-#include "dblocks/core/error.h"
-
 namespace dblocks::train {
 
+namespace {
+
+memory::StepShape dit_shape(const RunSetup& setup) {
+  const models::DitShape& dit = setup.task.dit;
+  const bool is_block = setup.task.method == tasks::Method::kDiffusionBlocks;
+  return {.batch_size = setup.loader.batch_size,
+          .tokens = dit.num_patches(),
+          .patches = dit.num_patches(),
+          .patch_numbers = dit.channels * dit.options.patch * dit.options.patch,
+          .width = dit.options.width,
+          .heads = dit.options.heads,
+          .mlp_width = dit.mlp_width(),
+          .num_classes = dit.num_classes,
+          .condition_width = dit.options.width,
+          .compute_bytes = dit.compute == at::kFloat ? 4 : 2,
+          .has_average = setup.optim.ema_decay > 0,
+          .ownership = is_block ? setup.task.blocks.ownership
+                                : blocks::OwnershipOptions{},
+          .generates_images = true};
+}
+
+}  // namespace
+
 memory::StepShape step_shape(const RunSetup& setup) {
-  DBLOCKS_CHECK(setup.task.kind == tasks::TaskKind::kClassification,
-                ConfigError,
-                "[plan] expected task = classification, found {}: the memory "
-                "of other networks is measured (dblocks memory), not predicted",
-                enum_name(setup.task.kind));
+  if (setup.task.kind == tasks::TaskKind::kImageGeneration) {
+    return dit_shape(setup);
+  }
   const models::VitShape& vit = setup.task.shape;
   const bool denoises = setup.task.method == tasks::Method::kDiffusionBlocks;
   const bool appended = vit.options.label_input == models::LabelInput::kAppend;
