@@ -15,6 +15,7 @@ int main(int argc, char** argv) {
   dblocks::cli::add_train(app, flags, action);
   dblocks::cli::add_eval(app, flags, action);
   dblocks::cli::add_predict(app, flags, action);
+  dblocks::cli::add_sample(app, flags, action);
   dblocks::cli::add_report(app, flags, action);
   dblocks::cli::add_compare(app, flags, action);
   dblocks::cli::add_plan(app, flags, action);

@@ -81,17 +81,22 @@ RunContext open_run(const std::filesystem::path& run,
                 "[run] {}: expected the folder of a run (with {}), found none",
                 run.string(), folder.resolved().filename().string());
   const config::LoadedConfig own = config::load_recipe(folder.resolved());
-  for (const std::string& item : overrides) {
-    const std::string key = item.substr(0, item.find('='));
-    DBLOCKS_CHECK(!config::changes_weights(own.config, key), ConfigError,
-                  "[run] expected --set to leave trained weights alone, found "
-                  "{}, which decides what was trained",
-                  key);
-  }
+  check_overrides(own.config, overrides);
   RunContext context =
       complete(config::load_recipe(folder.resolved(), overrides), device);
   check_data_info(folder, context.data.train.info());
   return context;
+}
+
+void check_overrides(const config::RunConfig& run,
+                     const std::vector<std::string>& overrides) {
+  for (const std::string& item : overrides) {
+    const std::string key = item.substr(0, item.find('='));
+    DBLOCKS_CHECK(!config::changes_weights(run, key), ConfigError,
+                  "[run] expected --set to leave trained weights alone, found "
+                  "{}, which decides what was trained",
+                  key);
+  }
 }
 
 at::Device open_device(const CommonFlags& flags) {

@@ -36,6 +36,11 @@ RunContext open_run(const std::filesystem::path& run,
                     const std::vector<std::string>& overrides,
                     at::Device device);
 
+/// Checks that `overrides` leave the trained weights of a run alone.
+/// *Errors*: ConfigError naming the key that does not.
+void check_overrides(const config::RunConfig& run,
+                     const std::vector<std::string>& overrides);
+
 /// Reads --device: "cpu", "cuda" or "cuda:N". Loads LibTorch's CUDA half when
 /// it is asked for. *Errors*: ConfigError for another word, DeviceError if the
 /// device is not there.

@@ -20,6 +20,7 @@ using Json = nlohmann::ordered_json;
 
 constexpr uint64_t kMaxBytes = uint64_t{16} << 20;
 constexpr int64_t kMaxSide = 65'536;
+constexpr int64_t kMaxChannels = 16;
 constexpr size_t kMaxListed = 20;
 // Stands in data.json for bytes of a name that are not UTF-8.
 constexpr const char* kReplaced = "\xef\xbf\xbd";
@@ -30,8 +31,8 @@ std::filesystem::path info_file(const train::RunFolder& folder) {
 
 bool is_sound(const data::DatasetInfo& info) {
   const auto channels = static_cast<size_t>(info.channels);
-  return (info.channels == 1 || info.channels == 3) && info.rows >= 1 &&
-         info.rows <= kMaxSide && info.columns >= 1 &&
+  return info.channels >= 1 && info.channels <= kMaxChannels &&
+         info.rows >= 1 && info.rows <= kMaxSide && info.columns >= 1 &&
          info.columns <= kMaxSide && !info.class_names.empty() &&
          info.mean.size() == channels && info.std.size() == channels;
 }
@@ -144,15 +145,18 @@ void print_bad_samples(const data::Dataset& set, const char* split) {
 }
 
 TrainedNetwork open_network(const std::filesystem::path& run,
-                            at::Device device) {
+                            at::Device device,
+                            const std::vector<std::string>& overrides) {
   const train::RunFolder folder(run);
   std::optional<data::DatasetInfo> info = read_data_info(folder);
   if (!info || !real_file_system().exists(folder.resolved())) {
-    const RunContext context = open_run(run, {}, device);
+    const RunContext context = open_run(run, overrides, device);
     return {context.setup, context.data.train.info()};
   }
   // Resolved already, so the number of training images does not matter.
-  config::LoadedConfig loaded = config::load_recipe(folder.resolved());
+  check_overrides(config::load_recipe(folder.resolved()).config, overrides);
+  config::LoadedConfig loaded =
+      config::load_recipe(folder.resolved(), overrides);
   config::resolve(loaded, loaded.config.data.batch_size);
   return {config::make_setup(loaded.config, *info), *std::move(info)};
 }

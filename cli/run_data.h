@@ -7,6 +7,8 @@
 
 #include <filesystem>
 #include <optional>
+#include <string>
+#include <vector>
 
 #include "dblocks/data/dataset.h"
 #include "dblocks/train/run_setup.h"
@@ -37,8 +39,10 @@ struct TrainedNetwork {
 };
 
 /// Opens the network of a run; only runs without data.json need their data for
-/// that. *Errors*: CheckpointError if the folder holds no run.
+/// that. `overrides`: as for open_run(). *Errors*: CheckpointError if the
+/// folder holds no run.
 TrainedNetwork open_network(const std::filesystem::path& run,
-                            at::Device device);
+                            at::Device device,
+                            const std::vector<std::string>& overrides = {});
 
 }  // namespace dblocks::cli

@@ -13,7 +13,7 @@
 #include "dblocks/config/setup.h"
 #include "dblocks/core/error.h"
 #include "dblocks/core/file_system.h"
-#include "dblocks/tasks/classification_task.h"
+#include "dblocks/tasks/task.h"
 
 namespace dblocks::cli {
 namespace {
@@ -22,7 +22,7 @@ constexpr uint64_t kMaxRecipeBytes = 1 << 20;
 // The page thins further; this bounds what is held meanwhile.
 constexpr size_t kMaxPointsPerBlock = 20000;
 
-report::PartitionChart partition_chart(const tasks::ClassificationTask& task) {
+report::PartitionChart partition_chart(const tasks::Task& task) {
   constexpr int kPoints = 400;
   const auto& partition = task.partition();
   const double low = std::log(partition.boundaries().front());
@@ -98,7 +98,8 @@ RunRecord read_run(const std::filesystem::path& root) {
   RunRecord record{
       .config = config::parse_recipe(text, folder.resolved().string()).config};
   const config::RunConfig& c = record.config;
-  const tasks::ClassificationTask task(config::make_setup(c, {}).task);
+  const std::unique_ptr<tasks::Task> task =
+      tasks::make_task(config::make_setup(c, {}).task);
   report::RunPage& page = record.page;
   page = {.name = c.name,
           .folder = root.string(),
@@ -109,9 +110,9 @@ RunRecord read_run(const std::filesystem::path& root) {
           .batch_size = c.data.batch_size,
           .version = DBLOCKS_VERSION,
           .recipe = recipe_rows(c, text)};
-  for (int64_t block = 0; block < task.num_units(); ++block) {
-    page.blocks.push_back({.first_layer = task.layers(block).first,
-                           .end_layer = task.layers(block).last,
+  for (int64_t block = 0; block < task->num_units(); ++block) {
+    page.blocks.push_back({.first_layer = task->layers(block).first,
+                           .end_layer = task->layers(block).last,
                            .checkpoint_step = newest_step(folder, block)});
     attempt(page, [&] {
       page.blocks.back().log =
@@ -119,7 +120,7 @@ RunRecord read_run(const std::filesystem::path& root) {
     });
   }
   if (c.method == tasks::Method::kDiffusionBlocks) {
-    page.partition = partition_chart(task);
+    page.partition = partition_chart(*task);
   }
   attempt(page, [&] {
     page.evaluation = report::read_evaluation(root / kEvaluationName);

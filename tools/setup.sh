@@ -170,8 +170,8 @@ pip_install() {
 ensure_torch() {
   local wheels=("torch==$kTorch") modules="torch"
   if ((want_tests)); then
-    wheels+=("numpy>=2,<3" "tensorboard==$kTensorBoard")
-    modules+=", numpy, tensorboard"
+    wheels+=("numpy>=2,<3" "scipy>=1.14,<2" "tensorboard==$kTensorBoard")
+    modules+=", numpy, scipy, tensorboard"
   fi
   if ((want_tests || want_cuda)); then
     if ! has_full_torch "$modules"; then

@@ -8,6 +8,7 @@
 
 #include "cli/command.h"
 #include "cli/environment.h"
+#include "cli/image_evaluation.h"
 #include "cli/output.h"
 #include "cli/run_context.h"
 #include "cli/run_data.h"
@@ -114,10 +115,13 @@ ExitCode eval_run(const CommonFlags& flags,
   prepare_process(flags);
   const at::Device device = open_device(flags);
   const RunContext context = open_run(run, overrides, device);
+  if (context.setup.task.kind == tasks::TaskKind::kImageGeneration) {
+    return evaluate_images(flags, run, context, device);
+  }
   const train::RunReader reader(context.setup, train::RunFolder(run));
   const tasks::LabelledSet set = train::labelled_set(context.data.test, device);
   const std::vector<tasks::ReadoutResult> results = tasks::evaluate(
-      reader.task(),
+      tasks::ClassificationTask(context.setup.task),
       [&](int64_t unit) { return reader.load_unit(unit, device); }, set,
       context.setup.readout);
   const tasks::ReadoutResult& best = headline(results);
@@ -150,7 +154,9 @@ void add_eval(CLI::App& app, CommonFlags& flags, Action& action) {
   };
   auto arguments = std::make_shared<Arguments>();
   CLI::App* verb = app.add_subcommand(
-      "eval", "Measure a run on the test set with every readout");
+      "eval",
+      "Measure a run: a classifier on the test set with every readout, "
+      "generated images against real ones");
   verb->add_option("run", arguments->run, "Folder of the run")->required();
   add_set_flag(*verb, arguments->overrides,
                "Override a key that does not change weights: a.b=c");

@@ -16,32 +16,49 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
+Json vit_json(const models::VitShape& shape) {
+  const models::VitOptions& vit = shape.options;
+  return {{"kind", "vit"},
+          {"num_layers", vit.num_layers},
+          {"width", vit.width},
+          {"heads", vit.heads},
+          {"mlp_width", vit.mlp_width},
+          {"patch", vit.patch},
+          {"layer_norm_eps", vit.layer_norm_eps},
+          {"label_input", enum_name(vit.label_input)},
+          {"modulation", enum_name(vit.modulation)},
+          {"gate_init", vit.gate_init},
+          {"sigma_embedding_width", shape.sigma_embedding_width()},
+          {"channels", shape.channels},
+          {"rows", shape.rows},
+          {"columns", shape.columns}};
+}
+
+Json dit_json(const models::DitShape& shape) {
+  return {{"kind", "dit"},
+          {"num_layers", shape.options.num_layers},
+          {"width", shape.options.width},
+          {"heads", shape.options.heads},
+          {"patch", shape.options.patch},
+          {"channels", shape.channels},
+          {"rows", shape.rows},
+          {"columns", shape.columns}};
+}
+
 /// What a reader of the weights needs to rebuild the network.
 Json model_json(const RunContext& context, const train::RunReader& reader) {
   const tasks::TaskOptions& task = context.setup.task;
-  const models::VitOptions& vit = task.shape.options;
+  const bool generates = task.kind == tasks::TaskKind::kImageGeneration;
+  const data::DatasetInfo& info = context.data.test.info();
+  const data::LoaderOptions& loader = context.setup.loader;
   Json json{{"format", "dblocks-model-1"},
             {"recipe_fingerprint", context.setup.fingerprint},
             {"method", enum_name(task.method)},
-            {"model",
-             {{"kind", "vit"},
-              {"num_layers", vit.num_layers},
-              {"width", vit.width},
-              {"heads", vit.heads},
-              {"mlp_width", vit.mlp_width},
-              {"patch", vit.patch},
-              {"layer_norm_eps", vit.layer_norm_eps},
-              {"label_input", enum_name(vit.label_input)},
-              {"modulation", enum_name(vit.modulation)},
-              {"gate_init", vit.gate_init},
-              {"sigma_embedding_width", task.shape.sigma_embedding_width()},
-              {"channels", task.shape.channels},
-              {"rows", task.shape.rows},
-              {"columns", task.shape.columns}}},
+            {"model", generates ? dit_json(task.dit) : vit_json(task.shape)},
             {"sigma_data", task.noise.sigma_data},
-            {"class_names", context.data.test.info().class_names},
-            {"pixel_mean", context.data.test.info().mean},
-            {"pixel_std", context.data.test.info().std},
+            {"class_names", info.class_names},
+            {"pixel_mean", generates ? loader.mean : info.mean},
+            {"pixel_std", generates ? loader.std : info.std},
             {"blocks", Json::array()}};
   for (int64_t unit = 0; unit < reader.task().num_units(); ++unit) {
     Json block{{"first_layer", reader.task().layers(unit).first},

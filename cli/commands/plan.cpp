@@ -103,9 +103,8 @@ std::vector<Way> alternatives(const train::RunSetup& setup,
   other.task.blocks.layers_per_block.clear();
   // Boundaries that a recipe lists belong to its own number of blocks.
   other.task.partition = {};
-  for (int64_t blocks = 1; blocks <= setup.task.shape.options.num_layers;
-       ++blocks) {
-    if (setup.task.shape.options.num_layers % blocks == 0) {
+  for (int64_t blocks = 1; blocks <= setup.task.num_layers(); ++blocks) {
+    if (setup.task.num_layers() % blocks == 0) {
       other.task.blocks.num_blocks = blocks;
       ways.push_back(
           plan_way(fmt::format("block-wise, B = {}", blocks), other, limit));

@@ -136,7 +136,7 @@ ExitCode predict(const CommonFlags& flags, const PredictArguments& arguments) {
     images.push_back(load_image(path, network.data));
   }
   const tasks::Prediction prediction = tasks::predict(
-      reader.task(),
+      tasks::ClassificationTask(network.setup.task),
       [&](int64_t unit) { return reader.load_unit(unit, device); },
       at::stack(images).to(device), network.setup.readout);
   (flags.json ? print_json : print_text)(arguments, prediction,

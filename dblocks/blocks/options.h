@@ -37,6 +37,8 @@ struct OwnershipOptions {
   /// Embeddings of the labels. All blocks have to agree on it, so a copy per
   /// block (`per_block`) makes the chain pass on what the next one misreads.
   Ownership target_table = Ownership::kFrozen;
+  /// Embeddings of the labels that a generating network is conditioned on.
+  Ownership label_embedding = Ownership::kPerBlock;
   /// Embedding of sigma.
   Ownership sigma_embedder = Ownership::kPerBlock;
   /// Last layer norm and its modulation.
@@ -49,7 +51,8 @@ struct OwnershipOptions {
 inline bool has_shared_parts(const OwnershipOptions& options) {
   for (const Ownership part :
        {options.stem, options.positions, options.target_table,
-        options.sigma_embedder, options.final_norm, options.head}) {
+        options.label_embedding, options.sigma_embedder, options.final_norm,
+        options.head}) {
     if (part == Ownership::kShared) {
       return true;
     }
@@ -73,6 +76,9 @@ inline void visit_fields(FieldVisitor& visitor, OwnershipOptions& options) {
   visitor.field({"target_table", "",
                  "Embeddings of the labels; all blocks have to agree on it."},
                 options.target_table);
+  visitor.field({"label_embedding", "",
+                 "Embeddings of the labels that images are generated for."},
+                options.label_embedding);
   visitor.field({"sigma_embedder", "", "Embedding of sigma."},
                 options.sigma_embedder);
   visitor.field({"final_norm", "", "Last layer norm and its modulation."},

@@ -26,6 +26,7 @@ Ownership ownership_of(const OwnershipOptions& options, std::string_view name) {
   if (starts("patch_embedding.") || part == "class_token") return options.stem;
   if (part == "position_embedding") return options.positions;
   if (part == "target_table") return options.target_table;
+  if (part == "label_embedding") return options.label_embedding;
   if (starts("sigma_embedder.")) return options.sigma_embedder;
   if (starts("final_norm.") || starts("final_modulation.")) {
     return options.final_norm;
@@ -46,7 +47,8 @@ std::string file_name(std::string_view name,
 bool is_matrix(std::string_view name, int64_t num_dimensions) {
   const std::string_view part = without_stem(name);
   return num_dimensions >= 2 && part != "position_embedding" &&
-         part != "class_token" && part != "target_table";
+         part != "class_token" && part != "target_table" &&
+         part != "label_embedding";
 }
 
 }  // namespace dblocks::blocks

@@ -27,8 +27,8 @@ void validate_listed_split(const BlocksOptions& options, int64_t num_layers) {
     left -= std::min(layers, num_layers + 1);
   }
   DBLOCKS_CHECK(left == 0, ConfigError,
-                "[blocks] expected blocks.layers_per_block to add up to "
-                "model.num_layers = {}, found [{}]",
+                "[blocks] expected blocks.layers_per_block to add up to the {} "
+                "layers of the stack (num_layers), found [{}]",
                 num_layers, fmt::join(split, ", "));
 }
 
@@ -36,19 +36,21 @@ void validate_listed_split(const BlocksOptions& options, int64_t num_layers) {
 
 void validate(const BlocksOptions& options, int64_t num_layers) {
   const int64_t num_blocks = options.num_blocks;
-  DBLOCKS_CHECK(num_blocks >= 1 && num_blocks <= num_layers, ConfigError,
-                "[blocks] expected blocks.num_blocks between 1 and "
-                "model.num_layers = {}, found {}",
-                num_layers, num_blocks);
+  DBLOCKS_CHECK(
+      num_blocks >= 1 && num_blocks <= num_layers, ConfigError,
+      "[blocks] expected blocks.num_blocks between 1 and the {} layers "
+      "of the stack (num_layers), found {}",
+      num_layers, num_blocks);
   if (!options.layers_per_block.empty()) {
     validate_listed_split(options, num_layers);
     return;
   }
-  DBLOCKS_CHECK(num_layers % num_blocks == 0, ConfigError,
-                "[blocks] expected blocks.num_blocks to divide "
-                "model.num_layers, found {} blocks and {} layers. Hint: list "
-                "the layers of each block in blocks.layers_per_block",
-                num_blocks, num_layers);
+  DBLOCKS_CHECK(
+      num_layers % num_blocks == 0, ConfigError,
+      "[blocks] expected blocks.num_blocks to divide the layers of the "
+      "stack (num_layers), found {} blocks and {} layers. Hint: list "
+      "the layers of each block in blocks.layers_per_block",
+      num_blocks, num_layers);
 }
 
 std::vector<LayerRange> layer_ranges(const BlocksOptions& options,

@@ -16,17 +16,27 @@ namespace {
 constexpr auto kWithoutEffect = std::to_array<std::string_view>(
     {"name", "noise.preset", "data.root", "data.test_samples", "data.workers",
      "data.prefetch", "data.on_bad_sample", "classification.bridge",
-     "classification.normalised_bridge_table", "readout.", "optim.ema_evaluate",
-     "train.log_every_steps", "checkpoint.", "report."});
+     "classification.normalised_bridge_table", "readout.", "sampling.",
+     "evaluation.", "optim.ema_evaluate", "train.log_every_steps",
+     "checkpoint.", "report."});
 
-/// Keys that came after the first runs: at their default they say nothing, so
-/// that older runs keep their fingerprint.
-constexpr auto kAddedLater =
-    std::to_array<std::string_view>({"data.image_size", "data.image_channels"});
+/// Keys, or whole tables, that came after the first runs: at their default they
+/// say nothing, so that older runs keep their fingerprint.
+constexpr auto kAddedLater = std::to_array<std::string_view>(
+    {"task", "data.image_size", "data.image_channels", "dit.", "generation.",
+     "blocks.ownership.label_embedding"});
 
 /// Keys of the order of blocks.
 constexpr auto kOrder = std::to_array<std::string_view>(
     {"train.schedule", "train.steps_per_visit"});
+
+template <size_t N>
+bool is_in(const std::array<std::string_view, N>& entries,
+           std::string_view key) {
+  return std::ranges::any_of(entries, [&](std::string_view entry) {
+    return entry.ends_with('.') ? key.starts_with(entry) : key == entry;
+  });
+}
 
 }  // namespace
 
@@ -34,18 +44,15 @@ bool changes_weights(const RunConfig& config, const std::string& key) {
   if (std::ranges::find(kOrder, key) != kOrder.end()) {
     return blocks::has_shared_parts(config.blocks.ownership);
   }
-  return std::ranges::none_of(kWithoutEffect, [&](std::string_view entry) {
-    return entry.ends_with('.') ? key.starts_with(entry) : key == entry;
-  });
+  return !is_in(kWithoutEffect, key);
 }
 
 std::string fingerprint(const RunConfig& config) {
   std::string text;
   const FieldList defaults = list_fields(RunConfig{});
   for (const Field& field : list_fields(config).fields) {
-    const bool says_nothing =
-        std::ranges::find(kAddedLater, field.key) != kAddedLater.end() &&
-        field.value == defaults.find(field.key)->value;
+    const bool says_nothing = is_in(kAddedLater, field.key) &&
+                              field.value == defaults.find(field.key)->value;
     if (changes_weights(config, field.key) && !says_nothing) {
       text += field.key + " = " + to_toml(field.value) + "\n";
     }

@@ -32,22 +32,24 @@ void resolve_steps(LoadedConfig& loaded, int64_t train_size) {
   train.epochs = 0;
 }
 
-/// Sets one number of a preset. A number that was written down beside a preset
-/// that means another is a contradiction.
+/// Sets one number of a preset, for instance "noise.preset = wide". A number
+/// that was written down beside a preset that means another is a contradiction.
+template <class Number>
 void resolve_preset_value(LoadedConfig& loaded,
                           std::string_view key,
-                          double preset_value,
-                          double& value) {
+                          const std::string& preset,
+                          Number preset_value,
+                          Number& value) {
   const auto origin = loaded.origins.find(key);
-  const auto preset = enum_name(loaded.config.noise.preset);
   const bool is_written = origin != loaded.origins.end() &&
                           origin->second.kind != OriginKind::kDefault;
   DBLOCKS_CHECK(!is_written || value == preset_value, ConfigError,
-                "[config] expected {} = {}, which noise.preset = {} stands "
-                "for, found {} ({}). Hint: noise.preset = custom takes any",
-                key, preset_value, preset, value, describe(origin->second));
+                "[config] expected {} = {}, which {} stands for, found {} "
+                "({}). Hint: {} = custom takes any",
+                key, preset_value, preset, value, describe(origin->second),
+                preset.substr(0, preset.find(' ')));
   if (!is_written) {
-    mark(loaded, key, fmt::format("noise.preset = {}", preset));
+    mark(loaded, key, preset);
     value = preset_value;
   }
 }
@@ -58,15 +60,34 @@ void resolve_noise(LoadedConfig& loaded) {
     return;
   }
   const noise::NoiseOptions preset = noise::resolve(options);
-  resolve_preset_value(loaded, "noise.mean", preset.mean, options.mean);
-  resolve_preset_value(loaded, "noise.spread", preset.spread, options.spread);
+  const std::string name =
+      fmt::format("noise.preset = {}", enum_name(options.preset));
+  resolve_preset_value(loaded, "noise.mean", name, preset.mean, options.mean);
+  resolve_preset_value(loaded, "noise.spread", name, preset.spread,
+                       options.spread);
+}
+
+void resolve_dit(LoadedConfig& loaded) {
+  auto& options = loaded.config.dit;
+  if (!loaded.config.generates_images() ||
+      options.size == models::DitSize::kCustom) {
+    return;
+  }
+  const models::DitOptions preset = models::resolve(options);
+  const std::string name =
+      fmt::format("dit.size = {}", enum_name(options.size));
+  resolve_preset_value(loaded, "dit.num_layers", name, preset.num_layers,
+                       options.num_layers);
+  resolve_preset_value(loaded, "dit.width", name, preset.width, options.width);
+  resolve_preset_value(loaded, "dit.heads", name, preset.heads, options.heads);
 }
 
 /// Defaults that depend on other keys. Only denoising uses them; elsewhere
 /// they stay open.
 void resolve_denoising(LoadedConfig& loaded) {
   auto& config = loaded.config;
-  if (config.method != tasks::Method::kDiffusionBlocks) {
+  if (config.method != tasks::Method::kDiffusionBlocks ||
+      config.generates_images()) {
     return;
   }
   if (config.model.sigma_embedding_width == 0) {
@@ -85,6 +106,7 @@ void resolve(LoadedConfig& loaded, int64_t train_size) {
   validate(loaded.config);
   resolve_steps(loaded, train_size);
   resolve_noise(loaded);
+  resolve_dit(loaded);
   resolve_denoising(loaded);
   validate(loaded.config);
 }

@@ -4,7 +4,9 @@
 #include <algorithm>
 #include <array>
 #include <initializer_list>
+#include <iterator>
 #include <string_view>
+#include <vector>
 
 #include "dblocks/blocks/split.h"
 #include "dblocks/config/field_list.h"
@@ -27,6 +29,57 @@ void validate_model(const models::VitOptions& model) {
                 "[config] expected model.width of at least 6, found {}. Hint: "
                 "or set model.sigma_embedding_width",
                 model.width);
+}
+
+void validate_dit(const models::DitOptions& given) {
+  const models::DitOptions dit = models::resolve(given);
+  DBLOCKS_CHECK(dit.width % dit.heads == 0 && dit.width % 4 == 0, ConfigError,
+                "[config] expected dit.width to be a multiple of 4 and of "
+                "dit.heads, found {} heads and width {}",
+                dit.heads, dit.width);
+  DBLOCKS_CHECK(dit.patch == 2 || dit.patch == 4 || dit.patch == 8, ConfigError,
+                "[config] expected dit.patch = 2, 4 or 8, found {}", dit.patch);
+}
+
+/// A range of sigma that may be left empty.
+void validate_interval(std::string_view key, const std::vector<double>& ends) {
+  DBLOCKS_CHECK(ends.empty() || (ends.size() == 2 && ends[0] <= ends[1]),
+                ConfigError,
+                "[config] expected {} to be empty or two ascending numbers, "
+                "found {}",
+                key, to_toml(ends));
+}
+
+void validate_generation(const RunConfig& config) {
+  const auto& sampling = config.sampling;
+  validate_interval("sampling.guidance_interval", sampling.guidance_interval);
+  validate_interval("sampling.churn_interval", sampling.churn_interval);
+  if (!config.generates_images()) {
+    return;
+  }
+  validate_dit(config.dit);
+  DBLOCKS_CHECK(config.method == Method::kDiffusionBlocks ||
+                    config.method == Method::kEndToEnd ||
+                    config.method == Method::kEndToEndShallow,
+                ConfigError,
+                "[config] expected method = diffusion_blocks, end_to_end or "
+                "end_to_end_shallow with task = image_generation, found {}",
+                enum_name(config.method));
+  DBLOCKS_CHECK(sampling.guidance == 1 || config.generation.label_dropout > 0,
+                ConfigError,
+                "[config] expected sampling.guidance = 1 with "
+                "generation.label_dropout = 0, whose network knows no missing "
+                "label, found {}",
+                sampling.guidance);
+  const int64_t num_intervals =
+      config.method == Method::kDiffusionBlocks ? config.blocks.num_blocks : 1;
+  DBLOCKS_CHECK(
+      sampling.steps_per_block.empty() ||
+          std::ssize(sampling.steps_per_block) == num_intervals,
+      ConfigError,
+      "[config] expected sampling.steps_per_block to list {} numbers, one per "
+      "block, found {}",
+      num_intervals, sampling.steps_per_block.size());
 }
 
 void validate_noise(const RunConfig& config) {
@@ -87,7 +140,7 @@ void validate_method(const RunConfig& config) {
                     config.blocks.ownership.head != blocks::Ownership::kFrozen,
                 ConfigError,
                 "[config] expected blocks.ownership.head = per_block or "
-                "shared, found frozen: the classifier starts at zero and "
+                "shared, found frozen: the head starts at zero and "
                 "would stay there");
 }
 
@@ -96,7 +149,8 @@ void validate_method(const RunConfig& config) {
 void validate(const RunConfig& config) {
   check_ranges(list_fields(config));
   validate_model(config.model);
-  blocks::validate(config.blocks, config.model.num_layers);
+  validate_generation(config);
+  blocks::validate(config.blocks, config.num_layers());
   validate_noise(config);
   validate_length(config);
   validate_optim(config.optim);
@@ -107,14 +161,15 @@ void validate(const RunConfig& config) {
 void validate_for_data(const RunConfig& config,
                        const data::DatasetInfo& info,
                        int64_t train_size) {
-  const int64_t patch = config.model.patch;
-  DBLOCKS_CHECK(info.rows % patch == 0 && info.columns % patch == 0,
-                ConfigError,
-                "[config] expected model.patch to divide the {} x {} pixels "
-                "of {}, found {}",
-                info.rows, info.columns, info.name, patch);
+  const bool generates = config.generates_images();
+  const int64_t patch = generates ? config.dit.patch : config.model.patch;
   DBLOCKS_CHECK(
-      config.method != Method::kDiffusionBlocks ||
+      info.rows % patch == 0 && info.columns % patch == 0, ConfigError,
+      "[config] expected {}.patch to divide the {} x {} pixels "
+      "of {}, found {}",
+      generates ? "dit" : "model", info.rows, info.columns, info.name, patch);
+  DBLOCKS_CHECK(
+      generates || config.method != Method::kDiffusionBlocks ||
           config.task.target_table != tasks::TargetTable::kOrthonormal ||
           info.num_classes() <= config.model.width,
       ConfigError,

@@ -22,6 +22,14 @@ constexpr auto kDenoisingOnly = std::to_array<std::string_view>(
      "classification.normalised_bridge_table", "classification.target_table",
      "classification.anchor", "readout.chain_steps", "readout.draws"});
 
+/// Those of classifying alone, and of generating images alone.
+constexpr auto kClassificationOnly = std::to_array<std::string_view>(
+    {"model.", "classification.", "readout.", "blocks.ownership.positions",
+     "blocks.ownership.target_table"});
+constexpr auto kGenerationOnly = std::to_array<std::string_view>(
+    {"dit.", "generation.", "sampling.", "evaluation.",
+     "blocks.ownership.label_embedding"});
+
 template <size_t N>
 bool is_in(const std::array<std::string_view, N>& entries,
            std::string_view key) {
@@ -35,7 +43,14 @@ std::string reason(const RunConfig& config, std::string_view key) {
   const Method method = config.method;
   const bool is_one_network =
       method == Method::kEndToEnd || method == Method::kEndToEndShallow;
-  if (method != Method::kDiffusionBlocks && is_in(kDenoisingOnly, key)) {
+  const bool generates = config.generates_images();
+  if (generates ? is_in(kClassificationOnly, key)
+                : is_in(kGenerationOnly, key)) {
+    return fmt::format("task = {}", enum_name(config.kind));
+  }
+  const bool has_noise = generates && key.starts_with("noise.");
+  if (method != Method::kDiffusionBlocks && !has_noise &&
+      is_in(kDenoisingOnly, key)) {
     return fmt::format("method = {}", enum_name(method));
   }
   if (is_one_network && key == "train.schedule") {
@@ -43,6 +58,10 @@ std::string reason(const RunConfig& config, std::string_view key) {
   }
   if (method == Method::kEndToEnd && key == "blocks.layers_per_block") {
     return "method = end_to_end, which is not cut";
+  }
+  if (!config.sampling.steps_per_block.empty() &&
+      (key == "sampling.steps" || key == "sampling.schedule")) {
+    return "sampling.steps_per_block";
   }
   if (key == "train.steps_per_visit" &&
       config.train.schedule != train::TrainingSchedule::kAlternating) {
@@ -70,7 +89,8 @@ void warn_about_ownership(const RunConfig& config,
       config.blocks.num_blocks == 1) {
     return;
   }
-  if (ownership.target_table == blocks::Ownership::kPerBlock) {
+  if (!config.generates_images() &&
+      ownership.target_table == blocks::Ownership::kPerBlock) {
     lines.emplace_back(
         "[config] blocks.ownership.target_table = per_block: every block "
         "learns embeddings of its own and misreads what the one before passes "

@@ -250,10 +250,13 @@ void take_all_statistics(const DataOptions& options, DatasetInfo& info) {
   }
 }
 
-// Data of one's own have nothing published.
+// Data of one's own have nothing published, but may say it themselves.
 void set_plain_statistics(DatasetInfo& info) {
-  info.mean.assign(static_cast<size_t>(info.channels), 0.5);
-  info.std.assign(static_cast<size_t>(info.channels), 0.5);
+  for (std::vector<double>* values : {&info.mean, &info.std}) {
+    if (values->empty()) {
+      values->assign(static_cast<size_t>(info.channels), 0.5);
+    }
+  }
 }
 
 fs::path own_folder(const DataOptions& options) {

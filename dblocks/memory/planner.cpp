@@ -46,7 +46,7 @@ struct OwnedParameters {
 void add_layers(const StepShape& s, int64_t num_layers, Parameters& p) {
   const int64_t d = s.width;
   for (int64_t i = 0; i < num_layers; ++i) {
-    for (int norm = 0; norm < 4; ++norm) {
+    for (int norm = 0; norm < 4 && !s.generates_images; ++norm) {
       p.add(d);  // two gains, two offsets
     }
     p.add_linear(d, 3 * d);
@@ -59,9 +59,27 @@ void add_layers(const StepShape& s, int64_t num_layers, Parameters& p) {
   }
 }
 
+OwnedParameters diffusion_transformer_parameters(const StepShape& s,
+                                                 int64_t num_layers) {
+  const int64_t d = s.width;
+  const blocks::OwnershipOptions& own = s.ownership;
+  OwnedParameters p;
+  add_layers(s, num_layers, p.owned);
+  p.of(own.stem).add_linear(s.patch_numbers, d);
+  p.of(own.label_embedding).add((s.num_classes + 1) * d);
+  p.of(own.sigma_embedder).add_linear(kSinusoids, d);
+  p.of(own.sigma_embedder).add_linear(d, d);
+  p.of(own.final_norm).add_linear(d, 2 * d);
+  p.of(own.head).add_linear(d, s.patch_numbers);
+  return p;
+}
+
 OwnedParameters parameters_of(const StepShape& s,
                               int64_t num_layers,
                               bool has_stem) {
+  if (s.generates_images) {
+    return diffusion_transformer_parameters(s, num_layers);
+  }
   const int64_t d = s.width, e = s.condition_width;
   // Ownership is a matter of denoising networks; all else is the unit's own.
   const blocks::OwnershipOptions own =
@@ -271,8 +289,45 @@ void add_stem(const StepShape& s, bool has_stem, Operations& list) {
                               z.weight_gradient(s.patch_numbers * s.width)});
 }
 
+/// Embeddings of sigma and label, and what belongs to the noisy images: noise,
+/// noisy image, its scaled form and what the network is to give live until the
+/// loss is known, but not while it is differentiated.
+void add_image_condition(const StepShape& s, Operations& list) {
+  const int64_t waves = kFloat * s.batch_size * kSinusoids;
+  const Sizes z(s, 1);
+  const int64_t table = kFloat * (s.num_classes + 1) * s.width;
+  list.push_back({.kept = waves + 4 * z.per_sample,
+                  .forward = 2 * waves,
+                  .backward = 3 * z.per_sample +
+                              std::max(table, kFloat * s.width * s.width)});
+}
+
+/// Bytes of one batch of images.
+int64_t image_bytes(const StepShape& s) {
+  return kFloat * s.batch_size * s.patches * s.patch_numbers;
+}
+
+/// Final norm, modulation and head of all tokens, and the squared difference.
+void add_image_head(const StepShape& s, Operations& list) {
+  const Sizes z(s, s.tokens);
+  const int64_t images = image_bytes(s);
+  // Shift and scale are kept as they are and as copies.
+  list.push_back({.kept = 2 * z.row_numbers + 4 * z.per_sample,
+                  .forward = z.hidden + 4 * images,
+                  .backward = 3 * z.hidden + 6 * z.per_sample +
+                              kFloat * 2 * s.width * s.width});
+  list.push_back(
+      {.kept = z.hidden + images,
+       .forward = 6 * images,
+       .backward = z.hidden + 2 * images + kFloat * s.width * s.patch_numbers});
+}
+
 /// Embedding of sigma and what belongs to the noisy target.
 void add_condition(const StepShape& s, Operations& list) {
+  if (s.generates_images) {
+    add_image_condition(s, list);
+    return;
+  }
   if (s.denoises()) {
     const int64_t waves = kFloat * s.batch_size * kSinusoids;
     const int64_t embedded = kFloat * s.batch_size * s.condition_width;
@@ -285,6 +340,10 @@ void add_condition(const StepShape& s, Operations& list) {
 
 /// Final norm of one token, modulation, logits and cross-entropy.
 void add_head(const StepShape& s, Operations& list) {
+  if (s.generates_images) {
+    add_image_head(s, list);
+    return;
+  }
   const Sizes z(s, 1);
   const int64_t logits = kFloat * s.batch_size * s.num_classes;
   list.push_back({.kept = (s.denoises() ? 7 : 2) * z.per_sample + logits,
@@ -318,9 +377,10 @@ Operations body(const StepShape& shape, const UnitShape& unit) {
   Operations list;
   add_stem(shape, unit.has_stem, list);
   for (int64_t layer = 0; layer < unit.num_layers; ++layer) {
-    // The head reads the first token of the last layer and no other.
+    // A classifier's head reads the first token of the last layer and no other.
     const bool is_last = layer + 1 == unit.num_layers;
-    add_layer(shape, is_last ? 1 : shape.tokens, list);
+    add_layer(shape, is_last && !shape.generates_images ? 1 : shape.tokens,
+              list);
   }
   return list;
 }
@@ -329,6 +389,10 @@ int64_t frozen_bytes(const StepShape& shape,
                      const UnitShape& unit,
                      const OwnedParameters& own) {
   int64_t numbers = own.frozen.count;
+  if (shape.generates_images) {
+    // Positions, and the ones and zeros of norms that are not trained.
+    numbers += (shape.tokens + 4 * unit.num_layers + 2) * shape.width;
+  }
   for (size_t i = 0; i < unit.before.size(); ++i) {
     numbers += parameters_of(shape, unit.before[i], i == 0).owned.count;
   }
@@ -350,12 +414,11 @@ UnitPlan plan_unit(const StepShape& shape, const UnitShape& unit) {
                 .frozen_bytes = frozen_bytes(shape, unit, own)};
   Operations list;
   add_condition(shape, list);
-  const int64_t condition = kept_bytes(list);
   const Operations middle = body(shape, unit);
   list.insert(list.end(), middle.begin(), middle.end());
   add_head(shape, list);
   plan.activation_bytes = kept_bytes(middle);
-  plan.head_bytes = condition + list.back().kept;
+  plan.head_bytes = kept_bytes(list) - plan.activation_bytes;
   plan.peak_bytes = plan.state_bytes() + peak_bytes(list);
   // At the peak some of what was kept may be free again, which counts against
   // what is needed on top.
@@ -368,7 +431,8 @@ int64_t plan_checkpointed(const StepShape& shape, const UnitShape& unit) {
   Operations one;
   add_condition(shape, one);
   add_stem(shape, unit.has_stem, one);
-  add_layer(shape, unit.num_layers == 1 ? 1 : shape.tokens, one);
+  const bool is_first_token = unit.num_layers == 1 && !shape.generates_images;
+  add_layer(shape, is_first_token ? 1 : shape.tokens, one);
   add_head(shape, one);
   return plan_unit(shape, unit).state_bytes() + peak_bytes(one) +
          (unit.num_layers - 1) * Sizes(shape, shape.tokens).hidden;

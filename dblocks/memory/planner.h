@@ -15,7 +15,8 @@
 namespace dblocks::memory {
 
 /// What decides the memory of a step, as plain numbers. The network is a vision
-/// transformer, modulated by the noise level where it denoises.
+/// transformer, modulated by the noise level where it denoises, or a diffusion
+/// transformer.
 struct StepShape {
   int64_t batch_size = 1;     ///< N
   int64_t tokens = 1;         ///< T, extra tokens included
@@ -32,6 +33,9 @@ struct StepShape {
   int64_t compute_bytes = 4;           ///< of one number in products: 4 or 2
   bool has_average = false;            ///< whether weights are averaged
   blocks::OwnershipOptions ownership;  ///< of a denoising network's parts
+
+  /// Whether it is a diffusion transformer, which denoises whole images.
+  bool generates_images = false;
 
   bool denoises() const { return condition_width > 0; }
 };

@@ -155,12 +155,16 @@ at::Tensor VitStage::features(const at::Tensor& input) const {
   return layers_->forward(stem_ ? stem_->forward(input, {}) : input, {});
 }
 
-at::Tensor VitStage::logits(const at::Tensor& input) const {
+at::Tensor VitStage::representation(const at::Tensor& input) const {
   const at::Tensor token = layers_->forward_first_token(
       stem_ ? stem_->forward(input, {}) : input, {});
-  return head_->forward(ops::norm_modulate(
-      token.squeeze(1), final_norm_->weight, final_norm_->bias,
-      shape_.options.layer_norm_eps, {}, {}));
+  return ops::norm_modulate(token.squeeze(1), final_norm_->weight,
+                            final_norm_->bias, shape_.options.layer_norm_eps,
+                            {}, {});
+}
+
+at::Tensor VitStage::logits(const at::Tensor& input) const {
+  return head_->forward(representation(input));
 }
 
 }  // namespace dblocks::models

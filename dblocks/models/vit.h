@@ -99,6 +99,10 @@ class VitStage : public torch::nn::Module {
   /// [N, C, Y, X] with a stem, else [N, T, D]; result: [N, T, D].
   at::Tensor features(const at::Tensor& input) const;
 
+  /// The class token after the stage's layers and the final norm: what the head
+  /// reads. *Shapes*: input: as above; result: [N, D] float32.
+  at::Tensor representation(const at::Tensor& input) const;
+
   /// Class logits, read from the class token after the stage's layers.
   /// *Shapes*: input: as above; result: [N, K] float32.
   at::Tensor logits(const at::Tensor& input) const;

@@ -6,6 +6,8 @@
 #include <ATen/ops/linalg_vector_norm.h>
 #include <c10/core/GradMode.h>
 
+#include <cmath>
+
 #include "dblocks/core/random.h"
 
 namespace dblocks::nn {
@@ -33,6 +35,22 @@ void fill_normal(const at::Tensor& tensor,
   stream.fill_normal(
       {host.mutable_data_ptr<float>(), static_cast<size_t>(host.numel())});
   at::Tensor(tensor).copy_(host.mul_(std));
+}
+
+void fill_xavier_uniform(const at::Tensor& weight,
+                         uint64_t seed,
+                         const std::string& name) {
+  c10::NoGradGuard no_grad;
+  at::Tensor host = at::empty(weight.sizes(), at::kFloat);
+  const int64_t out = weight.size(0), in = weight.numel() / out;
+  const double bound = std::sqrt(6.0 / static_cast<double>(in + out));
+  RandomStream stream(seed, RandomPurpose::kInitialWeights, hash_name(name),
+                      name.size());
+  float* values = host.mutable_data_ptr<float>();
+  for (int64_t i = 0; i < host.numel(); ++i) {
+    values[i] = static_cast<float>((2 * stream.next_uniform() - 1) * bound);
+  }
+  at::Tensor(weight).copy_(host);
 }
 
 void normalise_rows(const at::Tensor& table) {

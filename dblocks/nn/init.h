@@ -15,6 +15,13 @@ void fill_normal(const at::Tensor& tensor,
                  uint64_t seed,
                  const std::string& name);
 
+/// Fills a weight [out, ...] with uniform numbers in +-sqrt(6 / (in + out)),
+/// `in` being the product of the other sizes; keyed as above. *Source*: Glorot
+/// and Bengio 2010, equation 16.
+void fill_xavier_uniform(const at::Tensor& weight,
+                         uint64_t seed,
+                         const std::string& name);
+
 /// Replaces the rows of a [K, D] table by unit vectors, orthonormal ones where
 /// K <= D (Gram-Schmidt in double on the rows as they are).
 void orthonormalise_rows(const at::Tensor& table);

@@ -25,7 +25,12 @@ at::Tensor Linear::forward_part(const at::Tensor& x,
                     bias.narrow(0, first, count).to(compute_));
 }
 
-NormParameters::NormParameters(int64_t width) {
+NormParameters::NormParameters(int64_t width, bool trained) {
+  if (!trained) {
+    weight = register_buffer("weight", at::ones({width}));
+    bias = register_buffer("bias", at::zeros({width}));
+    return;
+  }
   weight = register_parameter("weight", at::ones({width}));
   bias = register_parameter("bias", at::zeros({width}));
 }

@@ -28,9 +28,10 @@ class Linear : public torch::nn::Module {
 };
 
 /// LayerNorm's gain and offset; normalisation itself is ops::norm_modulate.
+/// Where they are not trained they are ones and zeros and no parameters.
 class NormParameters : public torch::nn::Module {
  public:
-  explicit NormParameters(int64_t width);
+  explicit NormParameters(int64_t width, bool trained = true);
 
   at::Tensor weight, bias;  // [D]
 };

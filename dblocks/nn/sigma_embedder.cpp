@@ -24,12 +24,16 @@ SigmaEmbedder::SigmaEmbedder(int64_t width)
 }
 
 at::Tensor SigmaEmbedder::forward(const at::Tensor& c_noise) const {
+  return at::silu(embed(c_noise));
+}
+
+at::Tensor SigmaEmbedder::embed(const at::Tensor& c_noise) const {
   constexpr int64_t half = kSinusoids / 2;
   const at::Tensor frequencies = at::exp(at::arange(half, c_noise.options()) *
                                          (-std::log(kPeriod) / half));
   const at::Tensor angles = c_noise.unsqueeze(-1) * frequencies;  // [N, half]
   const at::Tensor waves = at::cat({at::cos(angles), at::sin(angles)}, -1);
-  return at::silu(out_->forward(at::silu(in_->forward(waves))));
+  return out_->forward(at::silu(in_->forward(waves)));
 }
 
 }  // namespace dblocks::nn

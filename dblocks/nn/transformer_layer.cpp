@@ -29,25 +29,36 @@ std::vector<at::Tensor> Modulation::forward(const at::Tensor& condition) const {
   return all.chunk(parts_, -1);
 }
 
-Mlp::Mlp(int64_t width, int64_t hidden, at::ScalarType compute)
-    : up_(std::make_shared<Linear>(width, hidden, compute)),
+Mlp::Mlp(int64_t width,
+         int64_t hidden,
+         at::ScalarType compute,
+         Activation activation)
+    : activation_(activation),
+      up_(std::make_shared<Linear>(width, hidden, compute)),
       down_(std::make_shared<Linear>(hidden, width, compute)) {
   register_module("up", up_);
   register_module("down", down_);
 }
 
 at::Tensor Mlp::forward(const at::Tensor& x) const {
-  return down_->forward(ops::gelu(up_->forward(x)));
+  const at::Tensor wide = up_->forward(x);
+  return down_->forward(activation_ == Activation::kGelu
+                            ? ops::gelu(wide)
+                            : ops::gelu_tanh(wide));
 }
 
 TransformerLayer::TransformerLayer(const TransformerLayerOptions& options)
     : options_(options),
-      attention_norm_(std::make_shared<NormParameters>(options.width)),
-      mlp_norm_(std::make_shared<NormParameters>(options.width)),
+      attention_norm_(std::make_shared<NormParameters>(options.width,
+                                                       options.norm_trained)),
+      mlp_norm_(std::make_shared<NormParameters>(options.width,
+                                                 options.norm_trained)),
       attention_(std::make_shared<SelfAttention>(
           options.width, options.heads, options.dropout, options.compute)),
-      mlp_(std::make_shared<Mlp>(
-          options.width, options.mlp_width, options.compute)) {
+      mlp_(std::make_shared<Mlp>(options.width,
+                                 options.mlp_width,
+                                 options.compute,
+                                 options.activation)) {
   register_module("attention_norm", attention_norm_);
   register_module("attention", attention_);
   register_module("mlp_norm", mlp_norm_);

@@ -41,13 +41,23 @@ class Modulation : public torch::nn::Module {
   ModulationOrder order_;
 };
 
-/// The feed-forward half: down(gelu(up(x))), exact GELU.
+/// Which form of GELU an MLP has.
+enum class Activation {
+  kGelu,      ///< exact
+  kGeluTanh,  ///< the tanh approximation: DiT
+};
+
+/// The feed-forward half: down(gelu(up(x))).
 class Mlp : public torch::nn::Module {
  public:
-  Mlp(int64_t width, int64_t hidden, at::ScalarType compute);
+  Mlp(int64_t width,
+      int64_t hidden,
+      at::ScalarType compute,
+      Activation activation = Activation::kGelu);
   at::Tensor forward(const at::Tensor& x) const;
 
  private:
+  Activation activation_;
   std::shared_ptr<Linear> up_, down_;
 };
 
@@ -61,6 +71,8 @@ struct TransformerLayerOptions {
   int64_t condition_width = 0;  ///< 0 = no modulation: a plain pre-norm layer
   ModulationOrder modulation = ModulationOrder::kLinearSilu;
   double gate_offset = 0;  ///< added to both gates; 1 starts them open
+  Activation activation = Activation::kGelu;
+  bool norm_trained = true;  ///< whether norms have a gain and an offset
 };
 
 /// A pre-norm transformer layer, modulated by the condition where it has one:

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "dblocks/noise/inference_schedule.h"
 
+#include <algorithm>
 #include <cmath>
+#include <iterator>
 
 #include "dblocks/core/error.h"
 
@@ -54,6 +56,39 @@ std::vector<ScheduledSigma> karras_schedule(const Partition& partition,
         static_cast<double>(i) / static_cast<double>(num_calls - 1);
     return std::pow(top + share * (bottom - top), rho);
   });
+}
+
+std::vector<ScheduledSigma> per_block_schedule(
+    const Partition& partition, const std::vector<int64_t>& calls) {
+  const int64_t num_blocks = partition.num_blocks();
+  DBLOCKS_CHECK(
+      std::ssize(calls) == num_blocks &&
+          std::ranges::all_of(calls, [](int64_t n) { return n >= 1; }),
+      ConfigError,
+      "[inference_schedule] expected {} numbers of at least 1, one "
+      "per block, found {} numbers",
+      num_blocks, calls.size());
+  const LogNormalSchedule& schedule = partition.schedule();
+  std::vector<ScheduledSigma> all;
+  for (int64_t block = 0; block < num_blocks; ++block) {
+    const Interval own = partition.interval(block);
+    const int64_t count = calls[static_cast<size_t>(block)];
+    const bool is_last = block + 1 == num_blocks;
+    const double low = schedule.cdf(own.low), high = schedule.cdf(own.high);
+    const double top = schedule.survival(own.high);
+    const double bottom = schedule.survival(own.low);
+    all.push_back({own.high, block});
+    for (int64_t i = 1; i < count; ++i) {
+      const double share = static_cast<double>(i) /
+                           static_cast<double>(is_last ? count - 1 : count);
+      // By the tail that is nearer, as everywhere.
+      const double sigma =
+          low > 0.5 ? schedule.survival_quantile(top + share * (bottom - top))
+                    : schedule.quantile(high - share * (high - low));
+      all.push_back({is_last && i + 1 == count ? own.low : sigma, block});
+    }
+  }
+  return all;
 }
 
 std::vector<ScheduledSigma> block_start_schedule(const Partition& partition) {

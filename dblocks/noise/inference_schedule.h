@@ -34,6 +34,13 @@ std::vector<ScheduledSigma> karras_schedule(const Partition& partition,
                                             int64_t num_calls,
                                             double rho = 7);
 
+/// `calls[b]` calls in block b, equally spaced in probability from the upper
+/// end of its interval downwards; the last block's last call is at sigma_min
+/// (its only one at the upper end). *Errors*: ConfigError unless there is one
+/// number, at least 1, for each block.
+std::vector<ScheduledSigma> per_block_schedule(
+    const Partition& partition, const std::vector<int64_t>& calls);
+
 /// One call per block, at the upper end of its interval.
 std::vector<ScheduledSigma> block_start_schedule(const Partition& partition);
 

@@ -14,27 +14,35 @@ namespace {
 
 constexpr int64_t kGrain = 32768;
 
-template <class Element>
+enum class Form { kExact, kTanh };
+
+template <Form form, class Element>
 void run_kernel(const at::Tensor& x, at::Tensor& value, at::Tensor& slope) {
   const auto* in = static_cast<const Element*>(x.const_data_ptr());
   auto* out = static_cast<Element*>(value.mutable_data_ptr());
   auto* derivative = static_cast<Element*>(slope.mutable_data_ptr());
   at::parallel_for(0, x.numel(), kGrain, [&](int64_t begin, int64_t end) {
-    internal::gelu_with_slope(in + begin, out + begin, derivative + begin,
-                              end - begin);
+    if constexpr (form == Form::kExact) {
+      internal::gelu_with_slope(in + begin, out + begin, derivative + begin,
+                                end - begin);
+    } else {
+      internal::gelu_tanh_with_slope(in + begin, out + begin,
+                                     derivative + begin, end - begin);
+    }
   });
 }
 
-class Gelu : public torch::autograd::Function<Gelu> {
+template <Form form>
+class Gelu : public torch::autograd::Function<Gelu<form>> {
  public:
   static at::Tensor forward(torch::autograd::AutogradContext* context,
                             const at::Tensor& x) {
     const at::Tensor dense = x.contiguous();
     at::Tensor value = at::empty_like(dense), slope = at::empty_like(dense);
     if (dense.scalar_type() == at::kFloat) {
-      run_kernel<float>(dense, value, slope);
+      run_kernel<form, float>(dense, value, slope);
     } else {
-      run_kernel<uint16_t>(dense, value, slope);
+      run_kernel<form, uint16_t>(dense, value, slope);
     }
     context->save_for_backward({slope});
     return value;
@@ -51,17 +59,29 @@ class Gelu : public torch::autograd::Function<Gelu> {
   }
 };
 
+/// Whether the kernel serves: a graph is wanted, of a type that it knows.
+bool takes_kernel(const at::Tensor& x) {
+  const bool has_kernel = x.is_cpu() && (x.scalar_type() == at::kFloat ||
+                                         x.scalar_type() == at::kBFloat16);
+  return has_kernel && c10::GradMode::is_enabled() && x.requires_grad();
+}
+
 }  // namespace
 
 at::Tensor gelu_composed(const at::Tensor& x) {
   return at::gelu(x);
 }
 
+at::Tensor gelu_tanh_composed(const at::Tensor& x) {
+  return at::gelu(x, "tanh");
+}
+
 at::Tensor gelu(const at::Tensor& x) {
-  const bool has_kernel = x.is_cpu() && (x.scalar_type() == at::kFloat ||
-                                         x.scalar_type() == at::kBFloat16);
-  const bool wants_graph = c10::GradMode::is_enabled() && x.requires_grad();
-  return has_kernel && wants_graph ? Gelu::apply(x) : gelu_composed(x);
+  return takes_kernel(x) ? Gelu<Form::kExact>::apply(x) : gelu_composed(x);
+}
+
+at::Tensor gelu_tanh(const at::Tensor& x) {
+  return takes_kernel(x) ? Gelu<Form::kTanh>::apply(x) : gelu_tanh_composed(x);
 }
 
 }  // namespace dblocks::ops

@@ -13,7 +13,12 @@ namespace dblocks::ops {
 /// *Source*: Hendrycks and Gimpel 2016, arXiv 1606.08415.
 at::Tensor gelu(const at::Tensor& x);
 
-/// The readable twin: LibTorch's own operation.
+/// GELU's tanh approximation, x / 2 (1 + tanh(sqrt(2 / pi) (x + 0.044715
+/// x^3))), computed in the same way. *Source*: as above, section 2.
+at::Tensor gelu_tanh(const at::Tensor& x);
+
+/// The readable twins: LibTorch's own operations.
 at::Tensor gelu_composed(const at::Tensor& x);
+at::Tensor gelu_tanh_composed(const at::Tensor& x);
 
 }  // namespace dblocks::ops

@@ -83,6 +83,21 @@ struct ValueAndSlope {
   return {x * phi, phi + x * kDensity * e};
 }
 
+/// (1 + tanh(u)) / 2 is the logistic function of 2 u.
+[[gnu::always_inline]] inline ValueAndSlope gelu_tanh(float x) {
+  constexpr float kRoot = 1.59576912f, kCubic = 0.044715f;  // 2 sqrt(2 / pi)
+  const float square = x * x;
+  const float doubled = kRoot * x * (1.0f + kCubic * square);
+  const float magnitude = doubled < 0 ? -doubled : doubled;
+  const float e = exp_negative(magnitude < 80.0f ? -magnitude : -80.0f);
+  const float inverse = 1.0f / (1.0f + e);
+  const float share = doubled < 0 ? e * inverse : inverse;
+  const float slope = kRoot * (1.0f + 3.0f * kCubic * square);
+  // e / (1 + e)^2 is share (1 - share); far out it is nothing, however large x.
+  const float bend = magnitude < 80.0f ? e * inverse * inverse * slope : 0.0f;
+  return {x * share, share + x * bend};
+}
+
 }  // namespace
 
 DBLOCKS_KERNEL_CLONES
@@ -104,6 +119,30 @@ void gelu_with_slope(const uint16_t* __restrict x,
                      int64_t count) {
   for (int64_t i = 0; i < count; ++i) {
     const ValueAndSlope g = gelu(widen(x[i]));
+    narrow(g.value, value[i]);
+    narrow(g.slope, slope[i]);
+  }
+}
+
+DBLOCKS_KERNEL_CLONES
+void gelu_tanh_with_slope(const float* __restrict x,
+                          float* __restrict value,
+                          float* __restrict slope,
+                          int64_t count) {
+  for (int64_t i = 0; i < count; ++i) {
+    const ValueAndSlope g = gelu_tanh(x[i]);
+    value[i] = g.value;
+    slope[i] = g.slope;
+  }
+}
+
+DBLOCKS_KERNEL_CLONES
+void gelu_tanh_with_slope(const uint16_t* __restrict x,
+                          uint16_t* __restrict value,
+                          uint16_t* __restrict slope,
+                          int64_t count) {
+  for (int64_t i = 0; i < count; ++i) {
+    const ValueAndSlope g = gelu_tanh(widen(x[i]));
     narrow(g.value, value[i]);
     narrow(g.slope, slope[i]);
   }

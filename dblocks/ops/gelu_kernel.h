@@ -14,4 +14,14 @@ void gelu_with_slope(const uint16_t* x,
                      uint16_t* slope,
                      int64_t count);
 
+/// The same for GELU's tanh approximation.
+void gelu_tanh_with_slope(const float* x,
+                          float* value,
+                          float* slope,
+                          int64_t count);
+void gelu_tanh_with_slope(const uint16_t* x,
+                          uint16_t* value,
+                          uint16_t* slope,
+                          int64_t count);
+
 }  // namespace dblocks::ops::internal

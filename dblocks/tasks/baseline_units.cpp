@@ -32,6 +32,10 @@ at::Tensor PlainUnit::logits(const at::Tensor& images) const {
   return network_->logits(images);
 }
 
+at::Tensor PlainUnit::representation(const at::Tensor& images) const {
+  return network_->representation(images);
+}
+
 LossValue PlainUnit::loss(const LabelledBatch& batch, const StepKey&) {
   return plain_loss(logits(batch.images), batch.labels, label_smoothing_);
 }

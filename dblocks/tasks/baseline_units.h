@@ -33,6 +33,9 @@ class PlainUnit : public BaselineUnit {
   std::vector<UnitParameter> parameters() override;
   at::Tensor logits(const at::Tensor& images) const override;
 
+  /// What the head reads. *Shapes*: images: [N, C, Y, X]; result: [N, D].
+  at::Tensor representation(const at::Tensor& images) const;
+
  private:
   int64_t index_;
   std::shared_ptr<models::VitStage> network_;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // What is trained and how its predictions are read. Plain data: no LibTorch
-// here.
+// here. Options of image generation: generation_options.h.
 #pragma once
 
 #include <array>
@@ -11,9 +11,22 @@
 
 namespace dblocks::tasks {
 
+/// What a run learns.
+enum class TaskKind {
+  kClassification,   ///< the class of an image, with a ViT
+  kImageGeneration,  ///< images of a class, with a DiT
+};
+
+inline constexpr auto kTaskKindNames = std::to_array<EnumName<TaskKind>>(
+    {{TaskKind::kClassification, "classification"},
+     {TaskKind::kImageGeneration, "image_generation"}});
+inline auto enum_names(TaskKind) {
+  return std::span(kTaskKindNames);
+}
+
 /// What a run trains. All go through the same trainer, data and report.
 enum class Method {
-  kDiffusionBlocks,  ///< blocks that denoise the label's embedding
+  kDiffusionBlocks,  ///< blocks that denoise the label's embedding or the image
   kEndToEnd,         ///< the whole network by backpropagation
   kEndToEndShallow,  ///< end to end, with the layers of one block only
   kEnsemble,         ///< B independent networks of L/B layers, pooled

@@ -31,7 +31,8 @@ struct StepKey {
 /// What a step's forward pass gives.
 struct LossValue {
   at::Tensor loss;         ///< scalar with a graph: the weighted loss
-  at::Tensor num_correct;  ///< scalar int64: samples whose top class is right
+  at::Tensor num_correct;  ///< scalar int64: samples whose top class is
+                           ///< right; 0 where no class is predicted
 };
 
 /// A parameter of a unit and who trains it.

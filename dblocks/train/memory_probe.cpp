@@ -13,7 +13,7 @@ namespace dblocks::train {
 namespace {
 
 StepMemory measure_unit(const RunSetup& setup,
-                        const tasks::ClassificationTask& task,
+                        const tasks::Task& task,
                         const data::Dataset& train_set,
                         int64_t unit) {
   data::Loader loader(train_set, setup.loader);
@@ -44,10 +44,10 @@ StepMemory measure_unit(const RunSetup& setup,
 
 std::vector<StepMemory> measure_step_memory(const RunSetup& setup,
                                             const data::Dataset& train_set) {
-  const tasks::ClassificationTask task(setup.task);
+  const std::unique_ptr<tasks::Task> task = tasks::make_task(setup.task);
   std::vector<StepMemory> result;
-  for (int64_t unit = 0; unit < task.num_units(); ++unit) {
-    result.push_back(measure_unit(setup, task, train_set, unit));
+  for (int64_t unit = 0; unit < task->num_units(); ++unit) {
+    result.push_back(measure_unit(setup, *task, train_set, unit));
   }
   return result;
 }

@@ -37,7 +37,7 @@ void check_same(const Found& first, const Found& second, int64_t unit) {
 
 void check_fits(const Found& found,
                 const Found& reference,
-                const tasks::ClassificationTask& task,
+                const tasks::Task& task,
                 int64_t unit) {
   const checkpoint::Manifest& m = found.checkpoint.manifest;
   DBLOCKS_CHECK(
@@ -107,17 +107,17 @@ void merge_runs(const RunSetup& setup,
   DBLOCKS_CHECK(!setup.has_shared_parts(), ConfigError,
                 "[merge] expected blocks that own all they train, found "
                 "shared parts in blocks.ownership");
-  const tasks::ClassificationTask task(setup.task);
-  const auto blocks = find_blocks(setup, from, task.num_units());
-  for (int64_t unit = 0; unit < task.num_units(); ++unit) {
+  const std::unique_ptr<tasks::Task> task = tasks::make_task(setup.task);
+  const auto blocks = find_blocks(setup, from, task->num_units());
+  for (int64_t unit = 0; unit < task->num_units(); ++unit) {
     DBLOCKS_CHECK(blocks[unit], CheckpointError,
                   "[merge] expected block {} in one of the {} runs, found it "
                   "in none",
                   unit, from.size());
-    check_fits(*blocks[unit], *blocks[0], task, unit);
+    check_fits(*blocks[unit], *blocks[0], *task, unit);
   }
   try {
-    for (int64_t unit = 0; unit < task.num_units(); ++unit) {
+    for (int64_t unit = 0; unit < task->num_units(); ++unit) {
       copy_block(*blocks[unit], into, unit);
     }
   } catch (const std::filesystem::filesystem_error& error) {

@@ -93,10 +93,7 @@ bool RunSetup::has_shared_parts() const {
   if (task.method != tasks::Method::kDiffusionBlocks) {
     return false;
   }
-  const blocks::OwnershipOptions& o = task.blocks.ownership;
-  const auto parts = {o.stem,           o.positions,  o.target_table,
-                      o.sigma_embedder, o.final_norm, o.head};
-  return std::ranges::find(parts, blocks::Ownership::kShared) != parts.end();
+  return blocks::has_shared_parts(task.blocks.ownership);
 }
 
 std::vector<int64_t> RunCheckpoints::steps() const {

@@ -77,6 +77,9 @@ void UnitEvents::write_batch(int64_t step,
                              const data::Batch& batch,
                              const data::DatasetInfo& info,
                              const data::LoaderOptions& loader) {
+  if (info.channels != 1 && info.channels != 3) {
+    return;
+  }
   report::EventSummary summary;
   summary.add_image(
       "batch",

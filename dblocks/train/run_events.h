@@ -24,7 +24,8 @@ class UnitEvents {
   void write_scalars(const nlohmann::ordered_json& line);
 
   /// The first images of a batch as the network is given them, augmented, in
-  /// one picture: "batch". At most 32.
+  /// one picture: "batch". At most 32; none where they are no pictures
+  /// (latents).
   void write_batch(int64_t step,
                    const data::Batch& batch,
                    const data::DatasetInfo& info,

@@ -25,8 +25,8 @@ std::vector<tasks::UnitParameter> with_ownership(
 }  // namespace
 
 RunReader::RunReader(const RunSetup& setup, const RunFolder& folder)
-    : setup_(setup), folder_(folder), task_(setup.task) {
-  checkpoints_ = find_checkpoints(folder, setup, task_.num_units());
+    : setup_(setup), folder_(folder), task_(tasks::make_task(setup.task)) {
+  checkpoints_ = find_checkpoints(folder, setup, task_->num_units());
   bool is_empty = true;
   for (const auto& unit : checkpoints_.units) {
     is_empty = is_empty && !unit;
@@ -65,7 +65,7 @@ void RunReader::load_weights(
 
 std::unique_ptr<tasks::Unit> RunReader::load_unit(int64_t unit,
                                                   at::Device device) const {
-  std::unique_ptr<tasks::Unit> result = task_.make_unit(unit);
+  std::unique_ptr<tasks::Unit> result = task_->make_unit(unit);
   load_weights(result->parameters(), unit);
   for (const tasks::Context& context : result->context()) {
     load_weights(context.parameters, context.unit);

@@ -21,7 +21,7 @@ class RunReader {
   /// of another recipe.
   RunReader(const RunSetup& setup, const RunFolder& folder);
 
-  const tasks::ClassificationTask& task() const { return task_; }
+  const tasks::Task& task() const { return *task_; }
   const RunCheckpoints& checkpoints() const { return checkpoints_; }
 
   /// Builds unit `unit` with its trained weights (averaged ones where
@@ -35,7 +35,7 @@ class RunReader {
 
   RunSetup setup_;
   RunFolder folder_;
-  tasks::ClassificationTask task_;
+  std::unique_ptr<tasks::Task> task_;
   RunCheckpoints checkpoints_;
 };
 

@@ -8,8 +8,8 @@
 #include "dblocks/data/loader.h"
 #include "dblocks/optim/options.h"
 #include "dblocks/report/options.h"
-#include "dblocks/tasks/classification_task.h"
 #include "dblocks/tasks/options.h"
+#include "dblocks/tasks/task.h"
 #include "dblocks/train/options.h"
 
 namespace dblocks::train {
@@ -19,6 +19,8 @@ struct RunSetup {
   tasks::TaskOptions task;
   data::LoaderOptions loader;
   tasks::ReadoutOptions readout;
+  tasks::SamplingOptions sampling;
+  tasks::EvaluationOptions evaluation;
   optim::OptimOptions optim;
   TrainOptions train;
   CheckpointOptions checkpoint;

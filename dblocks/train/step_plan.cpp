@@ -3,7 +3,33 @@
 
 namespace dblocks::train {
 
+namespace {
+
+memory::StepShape dit_shape(const RunSetup& setup) {
+  const models::DitShape& dit = setup.task.dit;
+  const bool is_block = setup.task.method == tasks::Method::kDiffusionBlocks;
+  return {.batch_size = setup.loader.batch_size,
+          .tokens = dit.num_patches(),
+          .patches = dit.num_patches(),
+          .patch_numbers = dit.channels * dit.options.patch * dit.options.patch,
+          .width = dit.options.width,
+          .heads = dit.options.heads,
+          .mlp_width = dit.mlp_width(),
+          .num_classes = dit.num_classes,
+          .condition_width = dit.options.width,
+          .compute_bytes = dit.compute == at::kFloat ? 4 : 2,
+          .has_average = setup.optim.ema_decay > 0,
+          .ownership = is_block ? setup.task.blocks.ownership
+                                : blocks::OwnershipOptions{},
+          .generates_images = true};
+}
+
+}  // namespace
+
 memory::StepShape step_shape(const RunSetup& setup) {
+  if (setup.task.kind == tasks::TaskKind::kImageGeneration) {
+    return dit_shape(setup);
+  }
   const models::VitShape& vit = setup.task.shape;
   const bool denoises = setup.task.method == tasks::Method::kDiffusionBlocks;
   const bool appended = vit.options.label_input == models::LabelInput::kAppend;
@@ -26,12 +52,12 @@ memory::StepShape step_shape(const RunSetup& setup) {
 }
 
 std::vector<memory::UnitShape> unit_shapes(const RunSetup& setup) {
-  const tasks::ClassificationTask task(setup.task);
+  const std::unique_ptr<tasks::Task> task = tasks::make_task(setup.task);
   const bool is_greedy = setup.task.method == tasks::Method::kGreedy;
   std::vector<memory::UnitShape> shapes;
   std::vector<int64_t> before;
-  for (int64_t unit = 0; unit < task.num_units(); ++unit) {
-    const int64_t layers = task.layers(unit).num_layers();
+  for (int64_t unit = 0; unit < task->num_units(); ++unit) {
+    const int64_t layers = task->layers(unit).num_layers();
     shapes.push_back({.num_layers = layers,
                       .has_stem = unit == 0 || !is_greedy,
                       .before = before});

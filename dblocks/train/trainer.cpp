@@ -40,7 +40,8 @@ class Trainer::Impl {
        const RunFolder& folder,
        const TrainerOptions& options)
       : setup_(setup),
-        task_(setup.task),
+        made_task_(tasks::make_task(setup.task)),
+        task_(*made_task_),
         train_set_(train_set),
         folder_(folder),
         options_(options) {
@@ -229,22 +230,24 @@ class Trainer::Impl {
       return;
     }
     LogWindow& window = resident_->window();
-    const nlohmann::ordered_json line = {
+    nlohmann::ordered_json line = {
         {"step", steps_[unit]},
         {"steps", setup_.train.steps},
         {"block", unit},
         {"loss", window.loss_sum / static_cast<double>(window.num_steps)},
-        {"accuracy", static_cast<double>(window.num_correct) /
-                         static_cast<double>(window.num_samples)},
+        {"accuracy", share_correct(window.num_correct, window.num_samples)},
         {"learning_rate", result.learning_rate},
         {"gradient_norm", result.gradient_norm},
         {"images_per_second", images_per_second()},
         {"peak_tensor_bytes", memory::cpu_peak_bytes()},
         {"data_wait_share", data_wait_share()}};
+    const double accuracy = line["accuracy"].get<double>();
+    if (std::isnan(accuracy)) {
+      line.erase("accuracy");
+    }
     log_of(unit).write(line);
     events_of(unit).write_scalars(line);
-    logged_[unit] = {line["loss"].get<double>(),
-                     line["accuracy"].get<double>()};
+    logged_[unit] = {line["loss"].get<double>(), accuracy};
     window = {};
   }
 
@@ -362,6 +365,14 @@ class Trainer::Impl {
     }
   }
 
+  /// NaN where the task has no classes to get right.
+  double share_correct(int64_t num_correct, int64_t num_samples) const {
+    return setup_.task.kind == tasks::TaskKind::kClassification
+               ? static_cast<double>(num_correct) /
+                     static_cast<double>(num_samples)
+               : NAN;
+  }
+
   double images_per_second() const {
     return step_seconds_ > 0 ? static_cast<double>(images_) / step_seconds_ : 0;
   }
@@ -383,7 +394,6 @@ class Trainer::Impl {
       return;
     }
     const int64_t peak = memory::cpu_peak_bytes();
-    const auto samples = static_cast<double>(setup_.loader.batch_size);
     const auto logged = logged_.find(unit);
     const bool is_logged = logged != logged_.end();
     options_.on_progress(
@@ -392,7 +402,8 @@ class Trainer::Impl {
          .step = steps_[unit],
          .steps = setup_.train.steps,
          .loss = result.loss,
-         .accuracy = static_cast<double>(result.num_correct) / samples,
+         .accuracy =
+             share_correct(result.num_correct, setup_.loader.batch_size),
          .logged_loss = is_logged ? logged->second.first : NAN,
          .logged_accuracy = is_logged ? logged->second.second : NAN,
          .images_per_second = images_per_second(),
@@ -403,7 +414,8 @@ class Trainer::Impl {
   }
 
   RunSetup setup_;
-  tasks::ClassificationTask task_;
+  std::unique_ptr<tasks::Task> made_task_;
+  const tasks::Task& task_;
   const data::Dataset& train_set_;
   RunFolder folder_;
   TrainerOptions options_;
@@ -432,7 +444,7 @@ class Trainer::Impl {
 };
 
 void check_trains_alone(const RunSetup& setup, int64_t unit) {
-  const int64_t num_units = tasks::ClassificationTask(setup.task).num_units();
+  const int64_t num_units = tasks::make_task(setup.task)->num_units();
   DBLOCKS_CHECK(unit >= 0 && unit < num_units, ConfigError,
                 "[train] expected a block from 0 to {}, found {}",
                 num_units - 1, unit);

@@ -13,7 +13,6 @@
 
 #include "dblocks/data/dataset.h"
 #include "dblocks/report/progress.h"
-#include "dblocks/tasks/classification_task.h"
 #include "dblocks/train/run_checkpoints.h"
 #include "dblocks/train/run_setup.h"
 

@@ -44,7 +44,9 @@ data::DatasetInfo info_of(const std::string& name) {
   info.name = name;
   const std::map<std::string, std::pair<int64_t, int64_t>> side_and_classes = {
       {"fashion_mnist", {28, 10}},
+      {"cifar10", {32, 10}},
       {"cifar100", {32, 100}},
+      {"safetensors", {32, 1000}},
       {"tiny_imagenet", {64, 200}}};
   const auto [side, classes] = side_and_classes.at(name);
   info.rows = info.columns = side;
@@ -53,8 +55,11 @@ data::DatasetInfo info_of(const std::string& name) {
 }
 
 int64_t train_size(const RunConfig& config) {
-  const std::map<std::string, int64_t> sizes = {
-      {"fashion_mnist", 60000}, {"cifar100", 50000}, {"tiny_imagenet", 100000}};
+  const std::map<std::string, int64_t> sizes = {{"fashion_mnist", 60000},
+                                                {"cifar10", 50000},
+                                                {"cifar100", 50000},
+                                                {"safetensors", 1281167},
+                                                {"tiny_imagenet", 100000}};
   return sizes.at(config.data.dataset);
 }
 
@@ -132,6 +137,37 @@ TEST(RecipesTest, ThePaperTrainsEachBlockFor195000Steps) {
   EXPECT_EQ(published.train.steps, 195000);
   EXPECT_EQ(published.readout.chain_steps, 3);
   EXPECT_EQ(resolved("tiny_imagenet_vit").train.steps, 39000);
+}
+
+TEST(RecipesTest, ThePaperTrainsGeneratingBlocksForAHundredEpochs) {
+  const RunConfig cifar = resolved("cifar10_dit_s");
+  EXPECT_EQ(cifar.train.steps, 100 * 97);
+  EXPECT_EQ(cifar.num_layers(), 12);
+  const RunConfig imagenet = resolved("imagenet256_latent_dit_l");
+  EXPECT_EQ(imagenet.train.steps, 100 * 2502);
+  EXPECT_EQ(imagenet.dit.width, 1024);
+}
+
+TEST(RecipesTest, TheBaselinesOfGenerationDoTheSameWorkOnTheSameNetwork) {
+  const RunConfig ours = resolved("fashion_mnist_dit");
+  const int64_t work = ours.train.steps * ours.num_layers();
+  for (const std::string name : {"end_to_end", "shallow"}) {
+    const RunConfig baseline = resolved("fashion_mnist_dit_" + name);
+    EXPECT_NE(baseline.method, ours.method);
+    for (const std::string table :
+         {"data", "dit", "noise", "generation", "sampling", "optim"}) {
+      for (const Field& field : list_fields(ours).fields) {
+        if (field.table.starts_with(table)) {
+          EXPECT_EQ(field.value, list_fields(baseline).find(field.key)->value)
+              << name << " " << field.key;
+        }
+      }
+    }
+    const int64_t layers = name == "shallow"
+                               ? ours.num_layers() / ours.blocks.num_blocks
+                               : ours.num_layers();
+    EXPECT_EQ(baseline.train.steps * layers, work) << name;
+  }
 }
 
 TEST(ExplainTest, ShowsEveryKeyWithDefaultUnitAndMeaning) {

@@ -168,5 +168,17 @@ TEST(DumpTest, AHostilePathInAnOriginDoesNotBreakTheFile) {
   EXPECT_EQ(again.config.seed, 3);
 }
 
+TEST(ResolveTest, ANamedSizeOfDitStandsForItsNumbers) {
+  const std::string text =
+      "task = \"image_generation\"\ntrain.steps = 300\ndit.size = \"L\"";
+  const LoadedConfig loaded = resolved(text, 50000);
+  EXPECT_EQ(loaded.config.dit.num_layers, 24);
+  EXPECT_EQ(loaded.config.dit.width, 1024);
+  EXPECT_EQ(loaded.config.dit.heads, 16);
+  EXPECT_EQ(origin(loaded, "dit.width"), "resolved: dit.size = L");
+  EXPECT_THAT(config_error([&] { resolved(text + "\ndit.width = 96", 50000); }),
+              HasSubstr("dit.width = 1024"));
+}
+
 }  // namespace
 }  // namespace dblocks::config

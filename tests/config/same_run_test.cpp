@@ -52,6 +52,34 @@ TEST(FingerprintTest, WhatChangesTheWeightsCounts) {
   }
 }
 
+// Written by the program before it knew more tasks than classification.
+TEST(FingerprintTest, RunsOfEarlierProgramsKeepTheirs) {
+  const auto fingerprint_of = [](const std::string& ownership) {
+    LoadedConfig loaded =
+        parse_recipe("train.steps = 1\noptim.warmup_steps = 0", "r.toml",
+                     std::vector<std::string>{ownership});
+    resolve(loaded, 60000);
+    return fingerprint(loaded.config);
+  };
+  EXPECT_EQ(fingerprint_of("blocks.ownership.stem=frozen"),
+            "4ed3627f8eaa9467d530ecfdb5038f1e");
+}
+
+TEST(FingerprintTest, WhatGenerationIsTrainedWithCounts) {
+  const std::string task = "task=image_generation";
+  const std::string base = fingerprint(run({task}));
+  EXPECT_NE(base, fingerprint(run({})));
+  for (const std::string set :
+       {"dit.size=B", "dit.patch=4", "generation.label_dropout=0.2",
+        "blocks.ownership.label_embedding=frozen"}) {
+    EXPECT_NE(fingerprint(run({task, set})), base) << set;
+  }
+  for (const std::string set :
+       {"sampling.steps=7", "sampling.guidance=1", "sampling.solver=heun"}) {
+    EXPECT_EQ(fingerprint(run({task, set})), base) << set;
+  }
+}
+
 TEST(FingerprintTest, TheOrderOfBlocksCountsOnceAPartIsShared) {
   const std::string shared = "blocks.ownership.head=shared";
   EXPECT_NE(fingerprint(run({shared, "train.schedule=random"})),

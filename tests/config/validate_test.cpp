@@ -112,11 +112,11 @@ TEST(ValidateTest, AListedSplitFitsBlocksAndLayers) {
                 c.blocks.layers_per_block = {3, 3};
               }),
               HasSubstr("list 3 numbers"));
-  EXPECT_THAT(error_after([](auto& c) {
-                c.blocks.layers_per_block = {2, 2, 3};
-              }),
-              AllOf(HasSubstr("add up to model.num_layers = 6"),
-                    HasSubstr("[2, 2, 3]")));
+  EXPECT_THAT(
+      error_after([](auto& c) {
+        c.blocks.layers_per_block = {2, 2, 3};
+      }),
+      AllOf(HasSubstr("add up to the 6 layers"), HasSubstr("[2, 2, 3]")));
   EXPECT_THAT(error_after([](auto& c) {
                 c.blocks.layers_per_block = {6, 0, 0};
               }),
@@ -205,6 +205,65 @@ TEST(ValidateForDataTest, AnOrthonormalTableHasRoomForEveryClass) {
               AllOf(HasSubstr("129 classes"), HasSubstr("target_table")));
   config.task.target_table = tasks::TargetTable::kUnit;
   EXPECT_NO_THROW(validate_for_data(config, info, 1000));
+}
+
+RunConfig generating() {
+  RunConfig config = valid();
+  config.kind = tasks::TaskKind::kImageGeneration;
+  return config;
+}
+
+TEST(ValidateGenerationTest, WhatDoesNotFitIsNamed) {
+  const auto error_of = [](const auto& change) {
+    RunConfig config = generating();
+    change(config);
+    return config_error([&] { validate(config); });
+  };
+  EXPECT_NO_THROW(validate(generating()));
+  EXPECT_THAT(
+      error_of([](RunConfig& c) { c.generation.label_dropout = 0; }),
+      AllOf(HasSubstr("sampling.guidance"), HasSubstr("label_dropout")));
+  EXPECT_THAT(
+      error_of([](RunConfig& c) { c.method = tasks::Method::kEnsemble; }),
+      AllOf(HasSubstr("image_generation"), HasSubstr("ensemble")));
+  EXPECT_THAT(error_of([](RunConfig& c) { c.dit.patch = 3; }),
+              AllOf(HasSubstr("dit.patch"), HasSubstr("found 3")));
+  EXPECT_THAT(error_of([](RunConfig& c) {
+                c.dit.size = models::DitSize::kCustom;
+                c.dit.width = 100;
+              }),
+              AllOf(HasSubstr("dit.heads"), HasSubstr("100")));
+  EXPECT_THAT(error_of([](RunConfig& c) { c.blocks.num_blocks = 5; }),
+              HasSubstr("12 layers"));
+  EXPECT_THAT(
+      error_of([](RunConfig& c) {
+        c.sampling.steps_per_block = {4, 4};
+      }),
+      AllOf(HasSubstr("sampling.steps_per_block"), HasSubstr("found 2")));
+  EXPECT_THAT(error_of([](RunConfig& c) {
+                c.sampling.guidance_interval = {2, 1};
+              }),
+              HasSubstr("sampling.guidance_interval"));
+}
+
+TEST(ValidateGenerationTest, ThePatchDividesTheImages) {
+  RunConfig config = generating();
+  config.dit.patch = 8;
+  EXPECT_THAT(
+      config_error([&] { validate_for_data(config, small_images(10), 1000); }),
+      HasSubstr("dit.patch"));
+}
+
+TEST(WarningsTest, SettingsOfTheOtherTaskAreNamed) {
+  RunConfig config = valid();
+  config.dit.patch = 4;
+  EXPECT_THAT(warnings(config),
+              ElementsAre(HasSubstr("dit.patch = 4 has no effect with task = "
+                                    "classification")));
+  config = generating();
+  EXPECT_THAT(warnings(config), IsEmpty());
+  config.model.width = 64;
+  EXPECT_THAT(warnings(config), ElementsAre(HasSubstr("model.width")));
 }
 
 TEST(ValidateForDataTest, ABatchFitsTheTrainingSet) {

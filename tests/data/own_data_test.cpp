@@ -260,6 +260,75 @@ TEST_F(TensorDatasetTest, TakesNumbersAsTheyAre) {
               HasSubstr("data.augment"));
 }
 
+TEST_F(TensorDatasetTest, ShardsAreOneSetInTheOrderOfTheirNumbers) {
+  std::vector<float> numbers(36);
+  std::iota(numbers.begin(), numbers.end(), 0.f);
+  const std::vector<float> two(numbers.begin(), numbers.begin() + 24);
+  const std::vector<float> one(numbers.begin() + 24, numbers.end());
+  write("train-00001-of-00002", DType::kF32, two, {0, 1},
+        {{"mean", "[1, 2, 3]"}, {"std", "[4, 5, 6]"}});
+  EXPECT_THAT(error(), HasSubstr("train-00002-of-00002"));
+  write("train-00002-of-00002", DType::kF32, one, {2});
+  write("test", DType::kF32, one, {1});
+  const Dataset train = open().train;
+  ASSERT_EQ(train.size(), 3);
+  EXPECT_EQ(train.info().num_classes(), 3);
+  EXPECT_EQ(train.label(2), 2);
+  EXPECT_THAT(train.info().mean, ElementsAre(1, 2, 3));
+  EXPECT_THAT(train.info().std, ElementsAre(4, 5, 6));
+  const Batch batch = evaluation_batch(train, 0, 3);
+  for (size_t i = 0; i < 36; ++i) {
+    const size_t channel = i % 12 / 4;
+    EXPECT_FLOAT_EQ(batch.images[i],
+                    (numbers[i] - static_cast<float>(1 + channel)) /
+                        static_cast<float>(4 + channel));
+  }
+  write("train-00002-of-00002", DType::kU8, Bytes(12, 1), {2});
+  EXPECT_THAT(error(), HasSubstr("train-00002-of-00002"));
+  write("train-00002-of-00002", DType::kF32, one, {2});
+  fs::resize_file(root_.path() / "train-00002-of-00002.safetensors", 90);
+  EXPECT_THAT(error(), HasSubstr("train-00002-of-00002"));
+  write("train-00002-of-00002", DType::kF32, one, {-1});
+  EXPECT_THAT(error(), HasSubstr("found -1"));
+  write("train-00002-of-00002", DType::kF32, one, {2});
+  write("train", DType::kF32, one, {1});
+  EXPECT_THAT(error(), HasSubstr("one set of shards"));
+}
+
+TEST_F(TensorDatasetTest, StatisticsThatAreNoneAreNamed) {
+  write("test", DType::kU8, Bytes(12, 1), {0});
+  for (const std::string bad :
+       {"[1, 2]", "[1, 2, 0]", "[1, 2, \"x\"]", "7", "[1, 2, 1e999]"}) {
+    write("train", DType::kU8, Bytes(12, 1), {0}, {{"std", bad}});
+    EXPECT_THAT(error(), HasSubstr("metadata std")) << bad;
+  }
+}
+
+TEST_F(TensorDatasetTest, NumbersMayHaveMoreChannelsThanPicturesHave) {
+  const auto write_latents = [&](const std::string& split, DType dtype,
+                                 int64_t channels) {
+    const std::vector<float> numbers(static_cast<size_t>(4 * channels), 1.5f);
+    const std::vector<int64_t> labels = {0};
+    const size_t bytes = numbers.size() * (dtype == DType::kF32 ? 4 : 1);
+    checkpoint::write_safetensors(
+        real_file_system(), root_.path() / (split + ".safetensors"),
+        std::vector<TensorBytes>{
+            {"images",
+             dtype,
+             {1, channels, 2, 2},
+             bytes_of(numbers).subspan(0, bytes)},
+            {"labels", DType::kI64, {1}, bytes_of(labels)}});
+  };
+  write_latents("train", DType::kF32, 4);
+  write_latents("test", DType::kF32, 4);
+  EXPECT_EQ(open().train.info().channels, 4);
+  EXPECT_FLOAT_EQ(evaluation_batch(open().train, 0, 1).images[15], 2.f);
+  write_latents("train", DType::kF32, 17);
+  EXPECT_THAT(error(), HasSubstr("1 to 16"));
+  write_latents("train", DType::kU8, 4);
+  EXPECT_THAT(error(), HasSubstr("1 or 3"));
+}
+
 TEST_F(TensorDatasetTest, NamesWhatDoesNotFit) {
   const Bytes levels(24, 1);
   EXPECT_THAT(error(), HasSubstr("train.safetensors"));

@@ -23,6 +23,9 @@ SUBSTITUTIONS = [
     (r"\bdblocks (train|config|memory) (\S+\.toml)",
      r"dblocks \1 \2 --set data.train_samples=1000 --set data.test_samples=200"
      r" --set train.steps=6 --set optim.warmup_steps=2 --threads 1"),
+    (r"\bdblocks eval (runs/dit)\b",
+     r"dblocks eval \1 --set evaluation.samples=32 --set sampling.steps=6"),
+    (r"--steps 50\b", "--steps 6"),
 ]
 NOT_RUN = ("./quickstart", "./run_tests", "tools/", "cmake", "ctest",
            "sudo", "apt-get", "dblocks data fetch", "git clone", "tensorboard")

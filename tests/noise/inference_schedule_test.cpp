@@ -76,6 +76,32 @@ TEST(QuantileScheduleTest, EndsAreExactAndNoZeroFollows) {
   EXPECT_EQ(calls.back().sigma, 0.002);
 }
 
+TEST(PerBlockScheduleTest, EveryBlockGetsItsCallsFromTheTopOfItsInterval) {
+  const Partition partition = published(3);
+  const auto calls = per_block_schedule(partition, {2, 3, 4});
+  EXPECT_THAT(blocks_of(calls), ElementsAre(0, 0, 1, 1, 1, 2, 2, 2, 2));
+  EXPECT_EQ(calls[0].sigma, 80.0);
+  EXPECT_EQ(calls[2].sigma, partition.interval(1).high);
+  EXPECT_EQ(calls[5].sigma, partition.interval(2).high);
+  EXPECT_EQ(calls[8].sigma, 0.002);
+  // Half of block 0's probability lies above its second call, a third of block
+  // 1's and of block 2's above theirs.
+  const auto share_above = [&](size_t i, int64_t block) {
+    const Interval own = partition.interval(block);
+    const auto& s = partition.schedule();
+    return (s.cdf(own.high) - s.cdf(calls[i].sigma)) /
+           (s.cdf(own.high) - s.cdf(own.low));
+  };
+  EXPECT_NEAR(share_above(1, 0), 1.0 / 2, 1e-9);
+  EXPECT_NEAR(share_above(3, 1), 1.0 / 3, 1e-9);
+  EXPECT_NEAR(share_above(6, 2), 1.0 / 3, 1e-9);
+}
+
+TEST(PerBlockScheduleTest, NeedsANumberForEveryBlock) {
+  EXPECT_THROW(per_block_schedule(published(3), {2, 3}), ConfigError);
+  EXPECT_THROW(per_block_schedule(published(3), {2, 0, 3}), ConfigError);
+}
+
 TEST(QuantileScheduleTest, OneCallIsAtSigmaMax) {
   const auto calls = quantile_schedule(published(3), 1);
   ASSERT_EQ(calls.size(), 1u);

@@ -9,6 +9,7 @@
 
 #include <cmath>
 #include <limits>
+#include <numbers>
 
 #include "tests/ops/twin.h"
 
@@ -37,6 +38,24 @@ TEST(GeluTest, Bfloat16IsTheRoundedFloat32Result) {
   const at::Tensor x = at::randn({1000}).to(at::kBFloat16).requires_grad_();
   const at::Tensor exact = gelu_composed(x.detach().to(at::kDouble));
   EXPECT_LT(testing::relative_difference(ops::gelu(x), exact), 1.0 / 256);
+}
+
+TEST(GeluTest, TheTanhFormAgreesWithItsTwinOverTheWholeRange) {
+  testing::expect_same([](const auto& t) { return gelu_tanh(t[0]); },
+                       [](const auto& t) { return gelu_tanh_composed(t[0]); },
+                       {at::linspace(-15, 15, 100003)},
+                       at::linspace(1, 2, 100003), 1e-6);
+}
+
+TEST(GeluTest, TheTanhFormIsTheFormulaOfItsSource) {
+  const at::Tensor x = at::linspace(-30, 30, 1201).requires_grad_();
+  const at::Tensor y = gelu_tanh(x);
+  for (int64_t i = 0; i < x.numel(); i += 7) {
+    const double v = x[i].item<double>();
+    const double u =
+        std::sqrt(2 / std::numbers::pi) * (v + 0.044715 * v * v * v);
+    EXPECT_NEAR(y[i].item<double>(), v / 2 * (1 + std::tanh(u)), 1e-6) << v;
+  }
 }
 
 TEST(GeluTest, NanAndInfinityPassThrough) {

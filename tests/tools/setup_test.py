@@ -125,7 +125,7 @@ class SetupTest(ScriptCase):
         self.assert_code(self.run_script("tools/setup.sh", "--tests"), 0)
         (call,) = self.pip_calls()
         self.assertTrue(call.endswith(
-            " torch==2.11.0 numpy>=2,<3 tensorboard==2.21.0"))
+            " torch==2.11.0 numpy>=2,<3 scipy>=1.14,<2 tensorboard==2.21.0"))
 
     def test_a_full_pytorch_serves_the_cpu_build_too(self):
         self.add_wheels(*WHEELS)

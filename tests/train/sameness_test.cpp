@@ -4,6 +4,9 @@
 
 #include <filesystem>
 #include <fstream>
+#include <nlohmann/json.hpp>
+#include <string>
+#include <vector>
 
 #include "dblocks/core/error.h"
 #include "dblocks/core/random.h"
@@ -14,6 +17,7 @@ namespace dblocks::train {
 namespace {
 
 using testing::contents;
+using testing::generation_setup;
 using testing::shared_setup;
 using testing::TemporaryFolder;
 using testing::toy_setup;
@@ -92,6 +96,48 @@ INSTANTIATE_TEST_SUITE_P(Schedules,
                          ::testing::Values(TrainingSchedule::kSequential,
                                            TrainingSchedule::kAlternating,
                                            TrainingSchedule::kRandom));
+
+TEST(GenerationSamenessTest, SchedulesInterruptionsAndMergesChangeNoBit) {
+  TemporaryFolder folder;
+  const RunSetup setup = generation_setup();
+  train_toy(setup, folder.path() / "whole");
+  const auto whole = contents(setup, folder.path() / "whole");
+  EXPECT_EQ(whole.size(), 18u);
+  for (const auto schedule :
+       {TrainingSchedule::kAlternating, TrainingSchedule::kRandom}) {
+    RunSetup other = setup;
+    other.train.schedule = schedule;
+    const auto run = folder.path() / std::string(enum_name(schedule));
+    for (const int64_t stop : {3, 8, 17, -1}) {
+      train_toy(other, run, {}, stop);
+    }
+    EXPECT_EQ(contents(setup, run), whole) << enum_name(schedule);
+  }
+  std::vector<RunFolder> parts;
+  for (int64_t block = 2; block >= 0; --block) {
+    parts.emplace_back(folder.path() / std::to_string(block));
+    train_toy(setup, parts.back().root(), block);
+  }
+  merge_runs(setup, parts, RunFolder(folder.path() / "merged"));
+  EXPECT_EQ(contents(setup, folder.path() / "merged"), whole);
+}
+
+TEST(GenerationSamenessTest, TheLossFallsAndNoAccuracyIsLogged) {
+  TemporaryFolder folder;
+  RunSetup setup = generation_setup();
+  setup.train.steps = 60;
+  setup.train.log_every_steps = 20;
+  train_toy(setup, folder.path(), 0);
+  std::ifstream log(RunFolder(folder.path()).log(0));
+  std::vector<double> losses;
+  for (std::string text; std::getline(log, text);) {
+    const auto line = nlohmann::json::parse(text);
+    EXPECT_FALSE(line.contains("accuracy"));
+    losses.push_back(line.at("loss").get<double>());
+  }
+  ASSERT_EQ(losses.size(), 3u);
+  EXPECT_LT(losses.back(), 0.8 * losses.front());
+}
 
 TEST(SamenessTest, SharedPartsResumeExactlyToo) {
   TemporaryFolder folder;

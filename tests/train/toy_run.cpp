@@ -111,6 +111,21 @@ RunSetup shared_setup() {
   return setup;
 }
 
+RunSetup generation_setup() {
+  RunSetup setup = toy_setup();
+  setup.task.kind = tasks::TaskKind::kImageGeneration;
+  setup.task.dit = {.options = {.size = models::DitSize::kCustom,
+                                .num_layers = 3,
+                                .width = 24,
+                                .heads = 2,
+                                .patch = 4},
+                    .channels = 1,
+                    .rows = 8,
+                    .columns = 8,
+                    .num_classes = 4};
+  return setup;
+}
+
 TrainResult train_toy(const RunSetup& setup,
                       const std::filesystem::path& folder,
                       std::optional<int64_t> only_unit,

@@ -36,6 +36,9 @@ RunSetup toy_setup();
 /// The same with every outer part but the target table shared.
 RunSetup shared_setup();
 
+/// The same images generated instead of classified.
+RunSetup generation_setup();
+
 /// Trains; stops after `stop_after` steps of this call where given.
 TrainResult train_toy(const RunSetup& setup,
                       const std::filesystem::path& folder,

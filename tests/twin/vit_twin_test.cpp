@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Loss traces of 20 steps against an independent PyTorch implementation, from
 // the same weights, batches and noise: every method, every loss weight, both
-// forms of the network. The interpreter is DBLOCKS_PYTHON, else .venv's.
+// forms of the network.
 #include <ATen/Context.h>
 #include <ATen/ops/randint.h>
 #include <ATen/ops/randn.h>
@@ -11,7 +11,6 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
-#include <cstdlib>
 #include <filesystem>
 #include <fstream>
 #include <map>
@@ -20,12 +19,12 @@
 #include <string>
 #include <vector>
 
-#include "dblocks/checkpoint/safetensors.h"
 #include "dblocks/optim/learning_rate.h"
 #include "dblocks/tasks/classification_task.h"
 #include "dblocks/tasks/denoising_unit.h"
 #include "dblocks/train/block_step.h"
 #include "dblocks/train/unit_state.h"
+#include "tests/twin/support.h"
 
 namespace dblocks {
 namespace {
@@ -97,15 +96,6 @@ std::vector<int64_t> unit_order(const Case& c, int64_t num_units) {
   return order;
 }
 
-void save(const std::filesystem::path& file,
-          const std::map<std::string, at::Tensor>& tensors) {
-  std::vector<TensorBytes> bytes;
-  for (const auto& [name, tensor] : tensors) {
-    bytes.push_back(as_bytes(name, tensor));
-  }
-  checkpoint::write_safetensors(real_file_system(), file, bytes);
-}
-
 /// Trains in this program and leaves behind what the twin needs.
 class Trace {
  public:
@@ -116,7 +106,7 @@ class Trace {
     for (const int64_t unit : unit_order(c, task_.num_units())) {
       take_step(unit);
     }
-    save(folder_ / "batches.safetensors", batches_);
+    testing::save(folder_ / "batches.safetensors", batches_);
     write_config();
   }
 
@@ -139,7 +129,7 @@ class Trace {
         at::Tensor(p.tensor).copy_(weights.at(p.name));
       }
     }
-    save(folder_ / "weights.safetensors", weights);
+    testing::save(folder_ / "weights.safetensors", weights);
     shared_ = std::make_unique<FlatState>(train::parameters_of(
         *units.front(), Ownership::kShared, case_.optim.weight_decay_on));
     for (auto& unit : units) {
@@ -238,41 +228,21 @@ class Trace {
   std::vector<double> losses_, learning_rates_;
 };
 
-/// Standard output of a command, a line each.
-std::vector<std::string> lines_of(const std::string& command) {
-  std::vector<std::string> lines;
-  FILE* pipe = popen(command.c_str(), "r");
-  std::string line;
-  for (int c = std::fgetc(pipe); c != EOF; c = std::fgetc(pipe)) {
-    if (c == '\n') {
-      lines.push_back(line);
-      line.clear();
-    } else {
-      line += static_cast<char>(c);
-    }
-  }
-  pclose(pipe);
-  return lines;
-}
-
 TEST(VitTwinTest, LossTracesAgreeForEveryMethodWeightAndForm) {
-  const char* chosen = std::getenv("DBLOCKS_PYTHON");
-  const std::string python = chosen ? chosen : ".venv/bin/python";
-  if (std::system((python + " -c 'import torch' 2>/dev/null").c_str()) != 0) {
-    GTEST_SKIP() << python << " cannot import torch; ./run_tests sets it up";
+  if (!testing::can_import("torch")) {
+    GTEST_SKIP() << testing::python()
+                 << " cannot import torch; ./run_tests sets it up";
   }
-  std::string name =
-      (std::filesystem::temp_directory_path() / "dblocks_twin_XXXXXX").string();
-  ASSERT_NE(mkdtemp(name.data()), nullptr);
-  const std::filesystem::path root = name;
-  std::string command = python + " tests/twin/vit_twin.py";
+  const std::filesystem::path root = testing::make_folder();
+  ASSERT_FALSE(root.empty());
+  std::string command = testing::python() + " tests/twin/vit_twin.py";
   std::vector<std::vector<double>> ours;
   const std::vector<Case> cases = all_cases();
   for (const Case& c : cases) {
     ours.push_back(Trace(c, root / c.name).losses());
     command += " " + (root / c.name).string();
   }
-  const std::vector<std::string> lines = lines_of(command);
+  const std::vector<std::string> lines = testing::lines_of(command);
   ASSERT_EQ(lines.size(), cases.size());
   for (size_t i = 0; i < cases.size(); ++i) {
     const auto theirs =

@@ -1,0 +1,26 @@
+// SPDX-License-Identifier: Apache-2.0
+// `dblocks eval` of a run that generates images.
+#pragma once
+
+#include <c10/core/Device.h>
+
+#include <string>
+
+#include "cli/command.h"
+#include "cli/run_context.h"
+
+namespace dblocks::cli {
+
+/// Files that it leaves in the run.
+inline constexpr const char* kImageEvaluationName = "image_eval.json";
+inline constexpr const char* kSampleGridName = "samples.png";
+
+/// Draws images and compares them with real ones; prints and keeps the figures.
+/// *Errors*: ConfigError for a classifier run that is none or reads other
+/// images.
+ExitCode evaluate_images(const CommonFlags& flags,
+                         const std::string& run,
+                         const RunContext& context,
+                         at::Device device);
+
+}  // namespace dblocks::cli

@@ -1,0 +1,165 @@
+// SPDX-License-Identifier: Apache-2.0
+// Image generation: what training adds to denoising, and how images are drawn
+// from trained blocks. Plain data: no LibTorch here.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "dblocks/core/fields.h"
+
+namespace dblocks::tasks {
+
+/// What training adds to denoising an image.
+struct GenerationOptions {
+  /// Share of samples whose label is replaced by "no label", in [0, 1);
+  /// guidance needs a network that knows both. Published: 0.1.
+  double label_dropout = 0.1;
+};
+
+/// How the probability flow is followed from noise to an image.
+enum class Solver {
+  kEuler,  ///< one call a step: the paper's choice
+  kHeun,   ///< two calls a step, of second order
+};
+
+/// At which sigmas the network is called.
+enum class SamplingSchedule {
+  kAuto,      ///< quantile for blocks, karras for one network
+  kQuantile,  ///< equally spaced in probability: every block equally often
+  kKarras,    ///< equally spaced in sigma^(1/rho)
+};
+
+inline constexpr auto kSolverNames = std::to_array<EnumName<Solver>>(
+    {{Solver::kEuler, "euler"}, {Solver::kHeun, "heun"}});
+inline auto enum_names(Solver) {
+  return std::span(kSolverNames);
+}
+
+inline constexpr auto kSamplingScheduleNames =
+    std::to_array<EnumName<SamplingSchedule>>(
+        {{SamplingSchedule::kAuto, "auto"},
+         {SamplingSchedule::kQuantile, "quantile"},
+         {SamplingSchedule::kKarras, "karras"}});
+inline auto enum_names(SamplingSchedule) {
+  return std::span(kSamplingScheduleNames);
+}
+
+/// How images are drawn; training does not use it.
+/// *Source*: Karras et al. 2022, arXiv 2206.00364, algorithms 1 and 2;
+/// guidance: Ho and Salimans 2022, arXiv 2207.12598; its interval: Kynkaanniemi
+/// et al. 2024, arXiv 2404.07724.
+struct SamplingOptions {
+  /// Steps from sigma_max to zero.
+  int64_t steps = 50;
+  /// Steps of each block, first block first, equally spaced in probability
+  /// within the block's interval; replaces steps and schedule. Empty = not so.
+  std::vector<int64_t> steps_per_block;
+  Solver solver = Solver::kEuler;
+  SamplingSchedule schedule = SamplingSchedule::kAuto;
+  /// Curvature of the karras schedule.
+  double rho = 7;
+  /// Guidance scale s: D = D_none + s (D_label - D_none). 1 = the labelled
+  /// prediction alone, at half the work.
+  double guidance = 2;
+  /// Channels that are guided, the first so many; 0 = all, 3 as DiT does.
+  int64_t guidance_channels = 0;
+  /// Lowest and highest sigma that guidance applies at; empty = everywhere.
+  std::vector<double> guidance_interval;
+  /// S_churn: noise put back over all steps; 0 = a deterministic flow.
+  double churn = 0;
+  /// Lowest and highest sigma at which it is; empty = everywhere.
+  std::vector<double> churn_interval;
+  /// S_noise: standard deviation of that noise.
+  double churn_noise = 1;
+};
+
+/// The real images that drawn ones are compared with.
+enum class ReferenceSet { kTest, kTrain };
+
+inline constexpr auto kReferenceSetNames =
+    std::to_array<EnumName<ReferenceSet>>(
+        {{ReferenceSet::kTest, "test"}, {ReferenceSet::kTrain, "train"}});
+inline auto enum_names(ReferenceSet) {
+  return std::span(kReferenceSetNames);
+}
+
+/// How drawn images are measured.
+struct EvaluationOptions {
+  /// Images drawn, the classes in turn.
+  int64_t samples = 1000;
+  /// Key of their noise.
+  int64_t seed = 0;
+  ReferenceSet reference = ReferenceSet::kTest;
+  /// Folder of a run that classifies such images, trained end to end: images
+  /// are compared by what its head reads. "" = by their pixels.
+  std::string classifier;
+  /// Neighbours that precision and recall go by, k.
+  int64_t neighbours = 3;
+};
+
+inline void visit_fields(FieldVisitor& visitor, EvaluationOptions& options) {
+  visitor.field({"samples", "images", "Images drawn, the classes in turn."},
+                options.samples);
+  visitor.field({"seed", "", "Key of their noise."}, options.seed);
+  visitor.field({"reference", "",
+                 "Real images that they are compared with: the test or the "
+                 "train set."},
+                options.reference);
+  visitor.field({"classifier", "",
+                 "Folder of an end-to-end classifier whose features images are "
+                 "compared by; empty = pixels."},
+                options.classifier);
+  visitor.field({"neighbours", "", "Neighbours of precision and recall."},
+                options.neighbours);
+}
+
+inline void visit_fields(FieldVisitor& visitor, GenerationOptions& options) {
+  visitor.field({"label_dropout", "",
+                 "Share of samples trained without their label, which guidance "
+                 "needs; published: 0.1."},
+                options.label_dropout);
+}
+
+inline void visit_fields(FieldVisitor& visitor, SamplingOptions& options) {
+  visitor.field({"steps", "steps", "Steps from sigma_max to zero."},
+                options.steps);
+  visitor.field({"steps_per_block", "steps",
+                 "Steps of each block, first block first, equally spaced in "
+                 "probability within its interval; replaces steps and "
+                 "schedule."},
+                options.steps_per_block);
+  visitor.field({"solver", "",
+                 "euler (one call a step, the paper's) or heun (two, of second "
+                 "order)."},
+                options.solver);
+  visitor.field({"schedule", "",
+                 "quantile (every block equally often), karras, or auto: "
+                 "quantile for blocks, karras for one network."},
+                options.schedule);
+  visitor.field({"rho", "", "Curvature of the karras schedule."}, options.rho);
+  visitor.field({"guidance", "",
+                 "Classifier-free guidance scale; 1 = none, at half the work."},
+                options.guidance);
+  visitor.field({"guidance_channels", "channels",
+                 "Channels that are guided, the first so many; 0 = all."},
+                options.guidance_channels);
+  visitor.field({"guidance_interval", "sigma",
+                 "Lowest and highest sigma that is guided; empty = all."},
+                options.guidance_interval);
+  visitor.field({"churn", "",
+                 "Noise put back over all steps (S_churn); 0 = a deterministic "
+                 "flow."},
+                options.churn);
+  visitor.field({"churn_interval", "sigma",
+                 "Lowest and highest sigma where it is; empty = all."},
+                options.churn_interval);
+  visitor.field({"churn_noise", "",
+                 "Standard deviation of the noise put back (S_noise)."},
+                options.churn_noise);
+}
+
+}  // namespace dblocks::tasks

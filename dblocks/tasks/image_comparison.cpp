@@ -1,0 +1,40 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "dblocks/tasks/image_comparison.h"
+
+#include <algorithm>
+
+#include "dblocks/metrics/frechet.h"
+
+namespace dblocks::tasks {
+namespace {
+
+constexpr int64_t kMaxNeighbourImages = 5000;
+constexpr int64_t kVectorsAtOnce = 1000;
+
+metrics::FeatureSums sums_of(const at::Tensor& features) {
+  metrics::FeatureSums sums(features.size(1));
+  for (const at::Tensor& chunk : features.split(kVectorsAtOnce)) {
+    sums.add(chunk);
+  }
+  return sums;
+}
+
+}  // namespace
+
+ImageComparison compare_images(const at::Tensor& drawn,
+                               const at::Tensor& real,
+                               const ImageFeatures& features,
+                               int64_t neighbours) {
+  const at::Tensor ours = features(drawn), theirs = features(real);
+  const int64_t most =
+      std::min({kMaxNeighbourImages, ours.size(0), theirs.size(0)});
+  const metrics::PrecisionRecall found = metrics::precision_recall(
+      theirs.narrow(0, 0, most), ours.narrow(0, 0, most), neighbours);
+  return {.frechet_distance =
+              metrics::frechet_distance(sums_of(ours), sums_of(theirs)),
+          .precision = found.precision,
+          .recall = found.recall,
+          .num_neighbour_images = most};
+}
+
+}  // namespace dblocks::tasks

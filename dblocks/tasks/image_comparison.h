@@ -1,0 +1,30 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <cstdint>
+
+#include "dblocks/tasks/image_features.h"
+
+namespace dblocks::tasks {
+
+/// How near drawn images are to real ones.
+struct ImageComparison {
+  double frechet_distance = 0;
+  double precision = 0;
+  double recall = 0;
+  /// Images of each set that precision and recall looked at, the first ones:
+  /// their work grows with the square.
+  int64_t num_neighbour_images = 0;
+};
+
+/// Compares two sets of images by their features: see metrics/frechet.h.
+/// *Shapes*: drawn, real: [N, Y, X, C] uint8. Requires: more than `neighbours`
+/// images in both.
+ImageComparison compare_images(const at::Tensor& drawn,
+                               const at::Tensor& real,
+                               const ImageFeatures& features,
+                               int64_t neighbours);
+
+}  // namespace dblocks::tasks

@@ -1,0 +1,134 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Image generation driven as a user would; DBLOCKS_PROGRAM names the program."""
+
+import json
+import struct
+import zipfile
+import zlib
+
+from program_test import Program, ROOT, run
+
+RECIPE = str(ROOT / "recipes" / "debug_dit.toml")
+SMALL = ["--set", "data.test_samples=200", "--set", "data.train_samples=1000",
+         "--set", "train.steps=12", "--set", "optim.warmup_steps=3",
+         "--set", "checkpoint.every_steps=5", "--threads", "1"]
+
+
+def png_size(data):
+    """(columns, rows, channels) of a PNG; its pixels must decompress."""
+    columns, rows, _, colour = struct.unpack(">IIBB", data[16:26])
+    compressed, at = b"", 8
+    while at < len(data):
+        length = struct.unpack(">I", data[at:at + 4])[0]
+        if data[at + 4:at + 8] == b"IDAT":
+            compressed += data[at + 8:at + 8 + length]
+        at += length + 12
+    pixels = zlib.decompress(compressed)
+    channels = {0: 1, 2: 3}[colour]
+    if len(pixels) != rows * (columns * channels + 1):
+        raise ValueError("a damaged PNG")
+    return columns, rows, channels
+
+
+class Generation(Program):
+    def setUp(self):
+        super().setUp()
+        self.run_folder = self.folder / "dit"
+        self.expect(run("train", RECIPE, "--out", self.run_folder, *SMALL), 0)
+
+    def sample(self, *more, steps=6):
+        return run("sample", self.run_folder, "--steps", steps, "--threads",
+                   "1", *more)
+
+    def test_a_grid_files_and_arrays_hold_the_same_images(self):
+        grid, files, arrays = (self.folder / name for name in
+                               ("grid.png", "files", "arrays.npz"))
+        for out in (["--out", grid, "--npz", arrays], ["--out", files]):
+            text = self.expect(self.sample("--classes", "0-2,Bag", "--per-class",
+                                           "3", *out), 0).stdout
+            self.assertIn("12 images of 4 classes, 6 steps", text)
+        self.assertEqual(png_size(grid.read_bytes()), (3 * 28, 4 * 28, 1))
+        names = sorted(file.name for file in files.iterdir())
+        self.assertEqual(len(names), 12)
+        self.assertEqual(names[9], "000009_class_8.png")
+        self.assertEqual(png_size((files / names[0]).read_bytes()), (28, 28, 1))
+        with zipfile.ZipFile(arrays) as archive:
+            self.assertIsNone(archive.testzip())
+            images = archive.read("arr_0.npy")
+            labels = archive.read("arr_1.npy")
+        self.assertIn(b"'descr': '|u1', 'fortran_order': False, "
+                      b"'shape': (12, 28, 28, 1)", images)
+        self.assertEqual((len(images) - 12 * 784) % 64, 0)
+        self.assertIn(b"'shape': (12,)", labels)
+        self.assertEqual(struct.unpack("<12q", labels[-96:]),
+                         (0, 0, 0, 1, 1, 1, 2, 2, 2, 8, 8, 8))
+
+    def test_the_seed_decides_and_nothing_else(self):
+        def images(*more):
+            file = self.folder / "one.npz"
+            self.expect(self.sample("--classes", "3", "--npz", file, *more), 0)
+            return zipfile.ZipFile(file).read("arr_0.npy")
+        few, many = images("--per-class", "2"), images("--per-class", "20")
+        self.assertEqual(few[-2 * 784:], many[-20 * 784:][:2 * 784])
+        self.assertNotEqual(few, images("--per-class", "2", "--seed", "1"))
+        self.assertNotEqual(few, images("--per-class", "2", "--solver", "heun"))
+
+    def test_evaluation_names_what_it_measured(self):
+        small = ["--set", "evaluation.samples=24", "--set", "sampling.steps=4",
+                 "--threads", "1", "--json"]
+        found = json.loads(
+            self.expect(run("eval", self.run_folder, *small), 0).stdout)
+        (pixels,) = found["comparisons"]
+        self.assertEqual(pixels["name"], "pixels, no resize, 24 images against "
+                         "the 200 test images of fashion_mnist")
+        self.assertGreater(pixels["frechet_distance"], 0)
+        self.assertEqual(len(found["block_loss"]), 3)
+        self.assertEqual(
+            png_size((self.run_folder / "samples.png").read_bytes()),
+            (2 * 28, 10 * 28, 1))
+        classifier = self.folder / "classifier"
+        self.expect(run("train", ROOT / "recipes" / "debug_vit.toml", "--out",
+                        classifier, "--set", "method=end_to_end", *SMALL), 0)
+        found = json.loads(self.expect(run(
+            "eval", self.run_folder, *small, "--set",
+            f"evaluation.classifier={classifier}"), 0).stdout)
+        self.assertRegex(found["comparisons"][0]["name"],
+                         r"^classifier-[0-9a-f]{8}, no resize, 24 images")
+        self.assertTrue(0 <= found["asked_class_share"] <= 1)
+        self.assertTrue((self.run_folder / "image_eval.json").exists())
+
+    def test_what_cannot_be_is_said(self):
+        def refused(code, word, *arguments):
+            result = self.expect(run(*arguments), code)
+            self.assertIn(word, result.stderr)
+        grid = ["--out", self.folder / "grid.png"]
+        refused(2, "--classes", "sample", self.run_folder, "--classes", "7-12",
+                *grid)
+        refused(2, "--classes", "sample", self.run_folder, "--classes", "hat",
+                *grid)
+        refused(2, "nowhere", "sample", self.run_folder)
+        refused(2, "dit.patch", "sample", self.run_folder, *grid, "--set",
+                "dit.patch=2")
+        refused(2, "label_dropout", "train", RECIPE, "--out",
+                self.folder / "none", "--set", "generation.label_dropout=0")
+        refused(4, "run", "sample", self.folder / "nothing", *grid)
+        text = self.expect(
+            self.sample("--per-class", "1", *grid, steps=2), 0).stderr
+        self.assertIn("2 steps never call block 1", text)
+        plain = self.folder / "plain"
+        self.expect(run("train", ROOT / "recipes" / "debug_vit.toml", "--out",
+                        plain, *SMALL), 0)
+        refused(2, "image_generation", "sample", plain, *grid)
+        refused(2, "found image_generation", "predict", self.run_folder,
+                self.folder / "grid.png")
+        refused(2, "method = end_to_end", "eval", self.run_folder, "--set",
+                f"evaluation.classifier={plain}")
+
+    def test_the_other_verbs_know_such_runs(self):
+        for verb in ("report", "verify", "inspect"):
+            self.expect(run(verb, self.run_folder), 0)
+        out = self.folder / "model.safetensors"
+        self.expect(run("export", self.run_folder, "--out", out), 0)
+        model = json.loads((self.folder / "model.model.json").read_text())
+        self.assertEqual(model["model"]["kind"], "dit")
+        self.assertEqual(model["pixel_mean"], [0.5])
