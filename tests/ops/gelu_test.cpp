@@ -39,6 +39,16 @@ TEST(GeluTest, Bfloat16IsTheRoundedFloat32Result) {
   EXPECT_LT(testing::relative_difference(ops::gelu(x), exact), 1.0 / 256);
 }
 
+TEST(GeluTest, WithoutAGraphTheValueHasTheSameBits) {
+  at::manual_seed(2);
+  for (const at::ScalarType type : {at::kFloat, at::kBFloat16}) {
+    const at::Tensor x = at::randn({70003}).to(type);
+    const at::Tensor value = ops::gelu(x);
+    EXPECT_FALSE(value.requires_grad());
+    EXPECT_TRUE(at::equal(value, ops::gelu(x.clone().requires_grad_())));
+  }
+}
+
 TEST(GeluTest, NanAndInfinityPassThrough) {
   const float inf = std::numeric_limits<float>::infinity();
   const at::Tensor x = at::tensor({std::nanf(""), inf}).requires_grad_();
