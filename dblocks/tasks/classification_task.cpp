@@ -6,6 +6,7 @@
 
 #include "dblocks/blocks/ownership.h"
 #include "dblocks/nn/init.h"
+#include "dblocks/nn/recompute.h"
 #include "dblocks/tasks/baseline_units.h"
 #include "dblocks/tasks/denoising_unit.h"
 
@@ -72,6 +73,7 @@ std::shared_ptr<models::VitStage> ClassificationTask::make_stage(
   auto stage = std::make_shared<models::VitStage>(
       options_.shape, layers_[unit].first, layers_[unit].last, has_stem);
   initialise(*stage, unit);
+  nn::set_recompute(*stage, options_.recompute);
   return stage;
 }
 
@@ -81,6 +83,7 @@ std::unique_ptr<Unit> ClassificationTask::make_unit(int64_t unit) const {
     auto network = std::make_shared<models::VitDenoiser>(
         options_.shape, layers_[unit].first, layers_[unit].last);
     initialise(*network, unit);
+    nn::set_recompute(*network, options_.recompute);
     return std::make_unique<DenoisingUnit>(
         unit, std::move(network), partition_, options_.noise.sigma_data,
         options_.classification, options_.blocks.ownership);

@@ -26,6 +26,7 @@ struct TaskOptions {
   noise::PartitionOptions partition;
   ClassificationOptions classification;
   uint64_t seed = 0;
+  bool recompute = false;  ///< see nn::LayerStack::set_recompute
 };
 
 /// Makes the units of one method.
