@@ -3,11 +3,15 @@
 
 #include <ATen/Context.h>
 #include <ATen/Parallel.h>
+#include <c10/core/CachingDeviceAllocator.h>
 #include <dlfcn.h>
+#include <fmt/format.h>
 
+#include <algorithm>
 #include <charconv>
 #include <utility>
 
+#include "cli/machine.h"
 #include "cli/run_data.h"
 #include "dblocks/config/fingerprint.h"
 #include "dblocks/config/resolve.h"
@@ -17,9 +21,19 @@
 #include "dblocks/core/log.h"
 #include "dblocks/memory/meter.h"
 #include "dblocks/train/precision.h"
+#include "dblocks/train/step_plan.h"
 
 namespace dblocks::cli {
 namespace {
+
+/// Memory that tensors on `device` may still take.
+int64_t free_bytes(at::Device device) {
+  return device.is_cpu()
+             ? memory_facts().free_bytes
+             : static_cast<int64_t>(c10::getDeviceAllocator(device.type())
+                                        ->getMemoryInfo(device.index())
+                                        .first);
+}
 
 /// Puts the measured precision into the config, so that a resumed run computes
 /// as it began.
@@ -37,6 +51,29 @@ void fix_precision(config::LoadedConfig& loaded, at::Device device) {
   }
 }
 
+/// Decides about train.recompute = auto: layers are run again only where the
+/// predicted peak would take more than the memory that is free.
+void fix_recompute(config::LoadedConfig& loaded,
+                   train::RunSetup& setup,
+                   at::Device device) {
+  if (loaded.config.train.recompute != train::Recompute::kAuto) {
+    return;
+  }
+  const int64_t free = free_bytes(device);
+  int64_t peak = 0;
+  for (const memory::UnitPlan& plan : train::plan_steps(setup)) {
+    peak = std::max(peak, plan.peak_bytes);
+  }
+  const bool recompute = peak > free;
+  setup.task.recompute = recompute;
+  setup.train.recompute = loaded.config.train.recompute =
+      recompute ? train::Recompute::kLayer : train::Recompute::kNone;
+  loaded.origins["train.recompute"] = {
+      config::OriginKind::kResolved,
+      fmt::format("auto: a step needs {} MiB without, {} MiB are free",
+                  peak >> 20, free >> 20)};
+}
+
 RunContext complete(config::LoadedConfig loaded, at::Device device) {
   config::validate(loaded.config);
   data::DataSplits data = data::open_dataset(loaded.config.data);
@@ -45,6 +82,7 @@ RunContext complete(config::LoadedConfig loaded, at::Device device) {
                             data.train.size());
   fix_precision(loaded, device);
   train::RunSetup setup = config::make_setup(loaded.config, data.train.info());
+  fix_recompute(loaded, setup, device);
   return {std::move(loaded), std::move(data), std::move(setup)};
 }
 

@@ -31,8 +31,8 @@ using Clock = std::chrono::steady_clock;
 struct Arguments {
   std::string precision = "fp32";
   int64_t steps = 20, warmup = 3, block = 0, threads = 0;
-  int64_t batch = 128;
-  bool end_to_end = false;
+  int64_t batch = 128, micro_batch = 0;
+  bool end_to_end = false, recompute = false;
 };
 
 tasks::TaskOptions published_cifar100(const Arguments& arguments) {
@@ -59,7 +59,8 @@ tasks::TaskOptions published_cifar100(const Arguments& arguments) {
                  .ownership = {shared, shared, shared, shared, shared, shared}},
       .classification = {.loss_weight = tasks::LossWeight::kPublished,
                          .target_table = tasks::TargetTable::kGaussian,
-                         .anchor = 0}};
+                         .anchor = 0},
+      .recompute = arguments.recompute};
 }
 
 nlohmann::ordered_json measure(const Arguments& arguments) {
@@ -81,7 +82,10 @@ nlohmann::ordered_json measure(const Arguments& arguments) {
   std::vector<double> seconds;
   for (int64_t i = 0; i < arguments.warmup + arguments.steps; ++i) {
     const auto start = Clock::now();
-    train::block_step(state, batch, {0, unit, i}, optim, 1000000);
+    train::block_step(state, batch, {0, unit, i},
+                      {.optim = optim,
+                       .total_steps = 1000000,
+                       .micro_batch = arguments.micro_batch});
     const double elapsed =
         std::chrono::duration<double>(Clock::now() - start).count();
     if (i >= arguments.warmup) {
@@ -115,7 +119,10 @@ int main(int argc, char** argv) {
   app.add_option("--block", arguments.block)->check(CLI::Range(0, 2));
   app.add_option("--batch", arguments.batch)->check(CLI::PositiveNumber);
   app.add_option("--threads", arguments.threads)->check(CLI::NonNegativeNumber);
+  app.add_option("--micro-batch", arguments.micro_batch)
+      ->check(CLI::NonNegativeNumber);
   app.add_flag("--end-to-end", arguments.end_to_end);
+  app.add_flag("--recompute", arguments.recompute);
   CLI11_PARSE(app, argc, argv);
   memory::keep_freed_memory();
   memory::install_cpu_meter();

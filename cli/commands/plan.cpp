@@ -11,6 +11,7 @@
 #include "cli/command.h"
 #include "cli/output.h"
 #include "cli/run_context.h"
+#include "dblocks/train/memory_choice.h"
 #include "dblocks/train/step_plan.h"
 
 namespace dblocks::cli {
@@ -80,25 +81,19 @@ Way plan_way(std::string name,
   return way;
 }
 
-/// End to end, with checkpointing, and every number of blocks that divides the
-/// stack evenly.
+/// End to end, with layers run again, and every number of blocks that divides
+/// the stack evenly.
 std::vector<Way> alternatives(const train::RunSetup& setup,
                               std::optional<int64_t> limit) {
   std::vector<Way> ways;
   train::RunSetup other = setup;
   other.task.method = tasks::Method::kEndToEnd;
   ways.push_back(plan_way("end to end", other, limit));
-  ways.push_back(
-      {.name = "end to end, checkpointed",
-       .peak_bytes = memory::plan_checkpointed(
-           train::step_shape(other), train::unit_shapes(other).front())});
-  int64_t checkpointed = 0;
-  for (const memory::UnitShape& unit : train::unit_shapes(setup)) {
-    checkpointed = std::max(checkpointed, memory::plan_checkpointed(
-                                              train::step_shape(setup), unit));
-  }
-  ways.push_back(
-      {.name = "as planned, checkpointed", .peak_bytes = checkpointed});
+  other.task.recompute = true;
+  ways.push_back(plan_way("end to end, recomputed", other, limit));
+  other.task.method = setup.task.method;
+  ways.push_back(plan_way("as planned, recomputed", other, limit));
+  other.task.recompute = setup.task.recompute;
   other.task.method = tasks::Method::kDiffusionBlocks;
   other.task.blocks.layers_per_block.clear();
   // Boundaries that a recipe lists belong to its own number of blocks.
@@ -111,6 +106,53 @@ std::vector<Way> alternatives(const train::RunSetup& setup,
     }
   }
   return ways;
+}
+
+/// The keys of settings as they are given to --set.
+std::string keys_of(const train::MemorySettings& s) {
+  return fmt::format("train.recompute={} train.micro_batch={} optim.moments={}",
+                     s.recompute ? "layer" : "none", s.micro_batch,
+                     enum_name(s.moments));
+}
+
+Json settings_json(const train::MemorySettings& s, int64_t limit) {
+  return {{"recompute", s.recompute ? "layer" : "none"},
+          {"micro_batch", s.micro_batch},
+          {"moments", enum_name(s.moments)},
+          {"peak_bytes", s.peak_bytes},
+          {"relative_time", s.relative_time},
+          {"fits", s.peak_bytes <= limit}};
+}
+
+/// What was tried to stay within the limit, and what came of it.
+void print_settings(const std::vector<train::MemorySettings>& tried,
+                    int64_t batch,
+                    int64_t limit) {
+  print_line(fmt::format("\n{:<10} {:>11} {:>8} {:>10} {:>8}  within {}",
+                         "recompute", "micro-batch", "moments", "peak", "time",
+                         format_bytes(limit)));
+  for (const train::MemorySettings& s : tried) {
+    print_line(fmt::format("{:<10} {:>11} {:>8} {:>10} {:>7.2f}x  {}",
+                           s.recompute ? "layer" : "none",
+                           s.micro_batch > 0 ? s.micro_batch : batch,
+                           enum_name(s.moments), format_bytes(s.peak_bytes),
+                           s.relative_time,
+                           s.peak_bytes <= limit ? "yes" : "no"));
+  }
+  const train::MemorySettings& last = tried.back();
+  if (last.peak_bytes > limit) {
+    print_line(fmt::format(
+        "nothing of this fits into {}: the least is {}. More blocks, or a "
+        "narrower network, need less",
+        format_bytes(limit),
+        format_bytes(std::ranges::min_element(
+                         tried, {}, &train::MemorySettings::peak_bytes)
+                         ->peak_bytes)));
+  } else if (tried.size() == 1) {
+    print_line("the recipe fits as it is");
+  } else {
+    print_line(fmt::format("first that fits: --set {}", keys_of(last)));
+  }
 }
 
 Json block_json(const UnitPlan& p, int64_t index) {
@@ -177,6 +219,10 @@ ExitCode plan(const CommonFlags& flags, const PlanArguments& arguments) {
   const Way own = plan_way("as planned", context.setup, limit);
   const std::vector<Way> ways = alternatives(context.setup, limit);
   const int64_t batch = context.setup.loader.batch_size;
+  std::vector<train::MemorySettings> tried;
+  if (limit) {
+    tried = train::settings_for_memory(context.setup, *limit);
+  }
   if (flags.json) {
     Json json{{"batch_size", batch}, {"blocks", Json::array()}};
     for (size_t i = 0; i < plans.size(); ++i) {
@@ -186,6 +232,10 @@ ExitCode plan(const CommonFlags& flags, const PlanArguments& arguments) {
     if (limit) {
       json["memory_bytes"] = *limit;
       json["largest_batch"] = *own.largest_batch;
+      json["settings"] = Json::array();
+      for (const train::MemorySettings& s : tried) {
+        json["settings"].push_back(settings_json(s, *limit));
+      }
     }
     json["other_ways"] = Json::array();
     for (const Way& way : ways) {
@@ -196,6 +246,9 @@ ExitCode plan(const CommonFlags& flags, const PlanArguments& arguments) {
   }
   print_blocks(plans);
   print_ways(ways, limit.has_value());
+  if (limit) {
+    print_settings(tried, batch, *limit);
+  }
   print_line(fmt::format(
       "\npredicted peak of a step {}, end to end {} (ratio {:.3f}, batch {})",
       format_bytes(own.peak_bytes), format_bytes(ways.front().peak_bytes),
@@ -221,7 +274,7 @@ void add_plan(CLI::App& app, CommonFlags& flags, Action& action) {
                    "Override a key of the recipe: a.b=c");
   verb->add_option("--memory", arguments->memory,
                    "Memory for tensors, for instance 8GiB: also find the "
-                   "largest batch that fits");
+                   "largest batch, and settings of the step, that fit");
   add_common_flags(*verb, flags);
   add_json_flag(*verb, flags);
   verb->callback([arguments, &flags, &action] {

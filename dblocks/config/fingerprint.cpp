@@ -12,19 +12,20 @@ namespace dblocks::config {
 
 namespace {
 
-/// Keys, or whole tables (with a dot at the end), that never change weights.
+/// Keys, or whole tables (with a dot at the end), that never change weights, or
+/// by the rounding of sums alone.
 constexpr auto kWithoutEffect = std::to_array<std::string_view>(
     {"name", "noise.preset", "data.root", "data.test_samples", "data.workers",
      "data.prefetch", "data.on_bad_sample", "classification.bridge",
      "classification.normalised_bridge_table", "readout.", "sampling.",
-     "evaluation.", "optim.ema_evaluate", "train.log_every_steps",
-     "checkpoint.", "report."});
+     "evaluation.", "optim.ema_evaluate", "train.recompute",
+     "train.micro_batch", "train.log_every_steps", "checkpoint.", "report."});
 
 /// Keys, or whole tables, that came after the first runs: at their default they
 /// say nothing, so that older runs keep their fingerprint.
 constexpr auto kAddedLater = std::to_array<std::string_view>(
     {"task", "data.image_size", "data.image_channels", "dit.", "generation.",
-     "blocks.ownership.label_embedding"});
+     "blocks.ownership.label_embedding", "optim.moments"});
 
 /// Keys of the order of blocks.
 constexpr auto kOrder = std::to_array<std::string_view>(

@@ -50,6 +50,11 @@ DBLOCKS_DEFINE_ERROR(DataError, ExitCode::kData);
 DBLOCKS_DEFINE_ERROR(CheckpointError, ExitCode::kCheckpoint);
 /// A device is missing, or memory or disk has run out.
 DBLOCKS_DEFINE_ERROR(DeviceError, ExitCode::kDevice);
+/// Memory for tensors has run out; less at once may fit.
+class OutOfMemoryError : public DeviceError {
+ public:
+  using DeviceError::DeviceError;
+};
 /// A mistake of ours; the message asks for a report.
 DBLOCKS_DEFINE_ERROR(InternalError, ExitCode::kInternal);
 

@@ -62,14 +62,18 @@ std::string shape_text(const std::vector<int64_t>& shape) {
 
 }  // namespace
 
-FlatState::FlatState(std::vector<NamedParameter> parameters) {
+FlatState::FlatState(std::vector<NamedParameter> parameters,
+                     MomentFormat moments)
+    : moment_format_(moments) {
+  const bool is_float = moments == MomentFormat::kFp32;
+  const int64_t alignment = is_float ? kAlignment : kMomentBlock;
   std::stable_partition(parameters.begin(), parameters.end(),
                         [](const auto& p) { return p.decayed; });
   int64_t end = 0;
   for (const NamedParameter& p : parameters) {
     slots_.push_back({p.name, p.tensor.sizes().vec(), end, p.tensor.numel()});
     num_parameters_ += p.tensor.numel();
-    end += (p.tensor.numel() + kAlignment - 1) / kAlignment * kAlignment;
+    end += (p.tensor.numel() + alignment - 1) / alignment * alignment;
     if (p.decayed) {
       num_decayed_ = end;
     }
@@ -81,8 +85,13 @@ FlatState::FlatState(std::vector<NamedParameter> parameters) {
           : parameters.front().tensor.options().requires_grad(std::nullopt);
   weights_ = at::zeros({end}, options);
   gradient_ = at::zeros({end}, options);
-  first_moment_ = at::zeros({end}, options);
-  second_moment_ = at::zeros({end}, options);
+  const auto moment_options = is_float ? options : options.dtype(at::kByte);
+  first_moment_ = at::zeros({end}, moment_options);
+  second_moment_ = at::zeros({end}, moment_options);
+  if (!is_float) {
+    first_scales_ = at::zeros({end / kMomentBlock}, options);
+    second_scales_ = at::zeros({end / kMomentBlock}, options);
+  }
   for (size_t i = 0; i < slots_.size(); ++i) {
     const Slot& slot = slots_[i];
     weights_.narrow(0, slot.offset, slot.count)
@@ -132,8 +141,21 @@ const at::Tensor& FlatState::buffer(Buffer which) const {
       return second_moment_;
     case Buffer::kAverage:
       return average_;
+    case Buffer::kFirstScales:
+      return first_scales_;
+    case Buffer::kSecondScales:
+      return second_scales_;
   }
   return weights_;
+}
+
+FlatState::Piece FlatState::piece(Buffer which, const Slot& slot) const {
+  const size_t size = buffer(which).element_size();
+  if (which == Buffer::kFirstScales || which == Buffer::kSecondScales) {
+    const int64_t blocks = (slot.count + kMomentBlock - 1) / kMomentBlock;
+    return {{blocks}, slot.offset / kMomentBlock * size, blocks * size};
+  }
+  return {slot.shape, slot.offset * size, slot.count * size};
 }
 
 std::vector<TensorBytes> FlatState::tensors(Buffer which,
@@ -146,12 +168,13 @@ std::vector<TensorBytes> FlatState::tensors(Buffer which,
   const auto* base = static_cast<const std::byte*>(flat.const_data_ptr());
   std::vector<TensorBytes> result;
   result.reserve(slots_.size());
+  const DType dtype = file_type(flat.scalar_type());
   for (const Slot& slot : slots_) {
-    result.push_back(
-        {prefix + slot.name,
-         DType::kF32,
-         slot.shape,
-         {base + slot.offset * sizeof(float), slot.count * sizeof(float)}});
+    const Piece part = piece(which, slot);
+    result.push_back({prefix + slot.name,
+                      dtype,
+                      part.shape,
+                      {base + part.offset, part.count}});
   }
   return result;
 }
@@ -161,9 +184,11 @@ void FlatState::load(Buffer which,
                      const std::string& source,
                      const std::string& prefix) {
   const at::Tensor& flat = buffer(which);
-  const at::Tensor host = at::zeros({flat.numel()}, at::kFloat);
+  const DType dtype = file_type(flat.scalar_type());
+  const at::Tensor host = at::zeros({flat.numel()}, flat.scalar_type());
   auto* base = static_cast<std::byte*>(host.mutable_data_ptr());
   for (const Slot& slot : slots_) {
+    const Piece part = piece(which, slot);
     const std::string name = prefix + slot.name;
     const auto it =
         std::find_if(found.begin(), found.end(),
@@ -171,13 +196,12 @@ void FlatState::load(Buffer which,
     DBLOCKS_CHECK(it != found.end(), CheckpointError,
                   "[checkpoint] {}: expected a tensor '{}', found none", source,
                   name);
-    DBLOCKS_CHECK(it->dtype == DType::kF32 && it->shape == slot.shape,
+    DBLOCKS_CHECK(it->dtype == dtype && it->shape == part.shape,
                   CheckpointError,
-                  "[checkpoint] {}: tensor '{}': expected F32 {}, found {} {}",
-                  source, name, shape_text(slot.shape), dtype_name(it->dtype),
-                  shape_text(it->shape));
-    std::memcpy(base + slot.offset * sizeof(float), it->bytes.data(),
-                it->bytes.size());
+                  "[checkpoint] {}: tensor '{}': expected {} {}, found {} {}",
+                  source, name, dtype_name(dtype), shape_text(part.shape),
+                  dtype_name(it->dtype), shape_text(it->shape));
+    std::memcpy(base + part.offset, it->bytes.data(), it->bytes.size());
   }
   c10::NoGradGuard no_grad;
   at::Tensor(flat).copy_(host);

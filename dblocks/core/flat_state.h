@@ -11,6 +11,7 @@
 #include <string>
 #include <vector>
 
+#include "dblocks/core/moment_format.h"
 #include "dblocks/core/tensor_bytes.h"
 
 namespace dblocks {
@@ -22,24 +23,32 @@ struct NamedParameter {
   bool decayed = true;  ///< whether weight decay applies to it
 };
 
-/// Weights, gradient and moments of one set of parameters in flat float32
-/// buffers. Taking a set over copies its values in and re-points each parameter
-/// and its gradient to views of the buffers, so that a backward pass writes
-/// straight into them.
+/// Weights, gradient and moments of one set of parameters in flat buffers, all
+/// float32 but for moments in another format. Taking a set over copies its
+/// values in and re-points each parameter and its gradient to views of the
+/// buffers, so that a backward pass writes straight into them.
 ///
 /// *Layout*: decayed parameters first, then the rest, each in the order given
-/// and starting on a 64-byte boundary; the padding stays zero.
+/// and starting at a multiple of 16 elements, or of kMomentBlock with 8-bit
+/// moments, so that no two share a scale; the padding stays zero. Scale i of a
+/// moment belongs to its elements from i * kMomentBlock on.
 /// *Threads*: none of its own; one thread at a time.
 class FlatState {
  public:
   /// Requires: float32 parameters on one device, names without repeats. An
   /// empty set is allowed.
-  explicit FlatState(std::vector<NamedParameter> parameters);
+  explicit FlatState(std::vector<NamedParameter> parameters,
+                     MomentFormat moments = MomentFormat::kFp32);
 
   const at::Tensor& weights() const { return weights_; }
   const at::Tensor& gradient() const { return gradient_; }
+  MomentFormat moment_format() const { return moment_format_; }
+  /// float32, or the codes of 8-bit moments: uint8, see optim::DynamicCode.
   const at::Tensor& first_moment() const { return first_moment_; }
   const at::Tensor& second_moment() const { return second_moment_; }
+  /// Scales of 8-bit moments, float32; undefined otherwise.
+  const at::Tensor& first_scales() const { return first_scales_; }
+  const at::Tensor& second_scales() const { return second_scales_; }
   /// Moving average of the weights; undefined unless enable_average() was
   /// called.
   const at::Tensor& average() const { return average_; }
@@ -65,9 +74,17 @@ class FlatState {
   int64_t step = 0;
 
   /// Which buffer a file is made of or read into.
-  enum class Buffer { kWeights, kFirstMoment, kSecondMoment, kAverage };
+  enum class Buffer {
+    kWeights,
+    kFirstMoment,
+    kSecondMoment,
+    kAverage,
+    kFirstScales,
+    kSecondScales,
+  };
 
-  /// The named tensors of one buffer, each name with `prefix` in front. On the
+  /// The named tensors of one buffer, each name with `prefix` in front: in the
+  /// parameters' shapes, or for scales a vector of one per block. On the
   /// CPU the bytes are the buffer's own, so they must be saved before the next
   /// update; from another device they are a copy, valid until the next call for
   /// the same buffer.
@@ -90,14 +107,23 @@ class FlatState {
     int64_t count;
   };
 
+  /// A slot's piece of a buffer.
+  struct Piece {
+    std::vector<int64_t> shape;
+    size_t offset, count;  // bytes
+  };
+
   const at::Tensor& buffer(Buffer which) const;
+  Piece piece(Buffer which, const Slot& slot) const;
   void point_to_slot(at::Tensor parameter, const Slot& slot) const;
 
   std::vector<Slot> slots_;
   int64_t num_decayed_ = 0;
   int64_t num_parameters_ = 0;
+  MomentFormat moment_format_;
   at::Tensor weights_, gradient_, first_moment_, second_moment_, average_;
-  std::array<at::Tensor, 4> host_copies_;  // of buffers on other devices
+  at::Tensor first_scales_, second_scales_;
+  std::array<at::Tensor, 6> host_copies_;  // of buffers on other devices
 };
 
 /// A tensor's bytes under a name. Requires: CPU, contiguous; the tensor must

@@ -80,7 +80,7 @@ BufferCache::Buffer BufferCache::take_new(size_t size) {
     trim(0);
     data = map_aligned(size);
   }
-  DBLOCKS_CHECK(data != nullptr, DeviceError,
+  DBLOCKS_CHECK(data != nullptr, OutOfMemoryError,
                 "[memory] expected room for a tensor of {} MiB beside {} MiB "
                 "in use, found none. Hint: use a smaller batch.",
                 size >> 20, taken_bytes_ >> 20);

@@ -34,7 +34,7 @@ class BufferCache {
   };
 
   /// A buffer of at least `bytes`.
-  /// *Errors*: DeviceError if the system has no memory left.
+  /// *Errors*: OutOfMemoryError if the system has no memory left.
   Buffer take(size_t bytes);
   /// Gives back what take() returned.
   void give(Buffer buffer);

@@ -3,6 +3,7 @@
 
 #include <c10/core/CPUAllocator.h>
 #include <c10/core/impl/alloc_cpu.h>
+#include <c10/util/Exception.h>
 
 #include <atomic>
 #include <cmath>
@@ -17,6 +18,7 @@ constexpr size_t kSmallestKept = size_t{1} << 20;
 
 std::atomic<int64_t> live_bytes{0};
 std::atomic<int64_t> peak_bytes{0};
+std::atomic<int64_t> most_bytes{0};  // 0 = no limit
 std::atomic<bool> keep_freed{true};
 
 // Never destroyed: tensors in static variables are freed after everything else.
@@ -56,6 +58,27 @@ void free_metered(void* data) {
   }
 }
 
+void check_limit(size_t size) {
+  const int64_t most = most_bytes.load(std::memory_order_relaxed);
+  const int64_t live = live_bytes.load(std::memory_order_relaxed);
+  DBLOCKS_CHECK(most == 0 || live + static_cast<int64_t>(size) <= most,
+                OutOfMemoryError,
+                "[memory] expected room for a tensor of {} bytes beside {} in "
+                "use, found a limit of {}. Hint: use a smaller batch.",
+                size, live, most);
+}
+
+void* allocate_from_system(size_t size) {
+  try {
+    return c10::alloc_cpu(size);
+  } catch (const c10::Error& error) {
+    throw OutOfMemoryError(fmt::format(
+        "[memory] expected room for a tensor of {} bytes, found none: {}. "
+        "Hint: use a smaller batch.",
+        size, error.what_without_backtrace()));
+  }
+}
+
 void* allocate_metered(size_t size) {
   if (size == 0) {
     return nullptr;
@@ -65,11 +88,12 @@ void* allocate_metered(size_t size) {
                 "[memory] expected a sensible size, found {} bytes. Hint: a "
                 "shape has overflowed.",
                 size);
+  check_limit(size);
   BufferCache::Buffer buffer;
   if (whole >= kSmallestKept && keep_freed.load(std::memory_order_relaxed)) {
     buffer = cache().take(whole);
   } else {
-    buffer.data = c10::alloc_cpu(whole);
+    buffer.data = allocate_from_system(whole);
   }
   auto* header = new (buffer.data) Header{size, buffer.capacity};
   count(static_cast<int64_t>(size));
@@ -120,6 +144,10 @@ int64_t cpu_peak_bytes() {
 
 void reset_cpu_peak() {
   peak_bytes = live_bytes.load();
+}
+
+void set_cpu_limit(int64_t bytes) {
+  most_bytes = bytes;
 }
 
 int64_t cpu_kept_bytes() {

@@ -34,6 +34,11 @@ int64_t cpu_peak_bytes();
 /// Starts a new peak from what is alive now.
 void reset_cpu_peak();
 
+/// Sets the most bytes of tensors that may be alive at once; 0, as at first, is
+/// no limit. A tensor beyond it, like one that the system has no room for, is
+/// refused with an OutOfMemoryError. Takes effect once the meter is installed.
+void set_cpu_limit(int64_t bytes);
+
 /// Bytes of freed tensors that are being kept.
 int64_t cpu_kept_bytes();
 /// Gives the kept bytes back to the system.

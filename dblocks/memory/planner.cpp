@@ -7,19 +7,21 @@ namespace dblocks::memory {
 namespace {
 
 constexpr int64_t kFloat = 4;
-constexpr int64_t kSlotElements = 16;  // of a flat state: 64 bytes
+constexpr int64_t kSlotElements = 16;  // of a flat state with float32 moments
 constexpr int64_t kSinusoids = 256;    // of the sigma embedding
 
 // ---- Parameters -----------------------------------------------------------
 
 /// A set of parameters, as scalars and as elements of a flat state.
 struct Parameters {
+  int64_t slot =
+      kSlotElements;  // what a parameter's elements are a multiple of
   int64_t count = 0;
   int64_t elements = 0;
 
   void add(int64_t numbers) {
     count += numbers;
-    elements += (numbers + kSlotElements - 1) / kSlotElements * kSlotElements;
+    elements += (numbers + slot - 1) / slot * slot;
   }
   void add_linear(int64_t in, int64_t out) {
     add(in * out);
@@ -43,6 +45,14 @@ struct OwnedParameters {
   }
 };
 
+OwnedParameters no_parameters(const StepShape& s) {
+  OwnedParameters p;
+  if (s.moments == MomentFormat::kInt8) {
+    p.owned.slot = p.shared.slot = kMomentBlock;
+  }
+  return p;
+}
+
 void add_layers(const StepShape& s, int64_t num_layers, Parameters& p) {
   const int64_t d = s.width;
   for (int64_t i = 0; i < num_layers; ++i) {
@@ -63,7 +73,7 @@ OwnedParameters diffusion_transformer_parameters(const StepShape& s,
                                                  int64_t num_layers) {
   const int64_t d = s.width;
   const blocks::OwnershipOptions& own = s.ownership;
-  OwnedParameters p;
+  OwnedParameters p = no_parameters(s);
   add_layers(s, num_layers, p.owned);
   p.of(own.stem).add_linear(s.patch_numbers, d);
   p.of(own.label_embedding).add((s.num_classes + 1) * d);
@@ -86,7 +96,7 @@ OwnedParameters parameters_of(const StepShape& s,
       s.denoises() ? s.ownership
                    : blocks::OwnershipOptions{.target_table =
                                                   blocks::Ownership::kPerBlock};
-  OwnedParameters p;
+  OwnedParameters p = no_parameters(s);
   add_layers(s, num_layers, p.owned);
   if (has_stem) {
     p.of(own.stem).add_linear(s.patch_numbers, d);
@@ -277,6 +287,24 @@ void add_layer(const StepShape& s, int64_t rows, Operations& list) {
   add_residual(s, rows, list);
 }
 
+int64_t peak_bytes(const Operations& list);
+
+/// A layer that keeps its input alone, which is the result of what comes before
+/// it. Going forward nothing else is left; going backward it is run again and
+/// keeps what a layer keeps until its own derivative is taken.
+void add_recomputed_layer(const StepShape& s, Operations& list) {
+  const Sizes z(s, s.tokens);
+  Operations own;
+  add_layer(s, s.tokens, own);
+  const int64_t mlp = 2 * z.wide + z.computed + z.hidden +
+                      2 * z.weight_copy(s.width * s.mlp_width);
+  const int64_t attention =
+      6 * z.computed + z.hidden + (s.dropout > 0 ? 2 * z.scores : 0);
+  list.push_back({.kept = z.hidden,
+                  .forward = std::max(mlp, attention),
+                  .backward = peak_bytes(own)});
+}
+
 /// Patches, their embedding, the extra tokens and positions. Without a stem the
 /// input itself is kept.
 void add_stem(const StepShape& s, bool has_stem, Operations& list) {
@@ -379,8 +407,13 @@ Operations body(const StepShape& shape, const UnitShape& unit) {
   for (int64_t layer = 0; layer < unit.num_layers; ++layer) {
     // A classifier's head reads the first token of the last layer and no other.
     const bool is_last = layer + 1 == unit.num_layers;
-    add_layer(shape, is_last && !shape.generates_images ? 1 : shape.tokens,
-              list);
+    const int64_t rows =
+        is_last && !shape.generates_images ? 1 : shape.tokens;
+    if (shape.recompute && !is_last) {
+      add_recomputed_layer(shape, list);
+    } else {
+      add_layer(shape, rows, list);
+    }
   }
   return list;
 }
@@ -399,17 +432,26 @@ int64_t frozen_bytes(const StepShape& shape,
   return kFloat * numbers;
 }
 
+int64_t moments_bytes(MomentFormat format, int64_t elements) {
+  return format == MomentFormat::kFp32
+             ? 2 * kFloat * elements
+             : 2 * (elements + kFloat * elements / kMomentBlock);
+}
+
 }  // namespace
 
-UnitPlan plan_unit(const StepShape& shape, const UnitShape& unit) {
+UnitPlan plan_unit(const StepShape& whole, const UnitShape& unit) {
+  StepShape shape = whole;
+  shape.batch_size = whole.samples_at_once();
   const OwnedParameters own =
       parameters_of(shape, unit.num_layers, unit.has_stem);
-  const int64_t flat = kFloat * (own.owned.elements + own.shared.elements);
+  const int64_t elements = own.owned.elements + own.shared.elements;
+  const int64_t flat = kFloat * elements;
   UnitPlan plan{.num_layers = unit.num_layers,
                 .num_parameters = own.owned.count + own.shared.count,
                 .weights_bytes = flat,
                 .gradient_bytes = flat,
-                .moments_bytes = 2 * flat,
+                .moments_bytes = moments_bytes(shape.moments, elements),
                 .average_bytes = shape.has_average ? flat : 0,
                 .frozen_bytes = frozen_bytes(shape, unit, own)};
   Operations list;
@@ -425,17 +467,6 @@ UnitPlan plan_unit(const StepShape& shape, const UnitShape& unit) {
   plan.buffer_bytes = plan.peak_bytes - plan.state_bytes() -
                       plan.activation_bytes - plan.head_bytes;
   return plan;
-}
-
-int64_t plan_checkpointed(const StepShape& shape, const UnitShape& unit) {
-  Operations one;
-  add_condition(shape, one);
-  add_stem(shape, unit.has_stem, one);
-  const bool is_first_token = unit.num_layers == 1 && !shape.generates_images;
-  add_layer(shape, is_first_token ? 1 : shape.tokens, one);
-  add_head(shape, one);
-  return plan_unit(shape, unit).state_bytes() + peak_bytes(one) +
-         (unit.num_layers - 1) * Sizes(shape, shape.tokens).hidden;
 }
 
 int64_t largest_batch(StepShape shape, const UnitShape& unit, int64_t bytes) {

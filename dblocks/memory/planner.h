@@ -7,10 +7,12 @@
 // resident state plus the largest sum of what is kept and what runs.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <vector>
 
 #include "dblocks/blocks/options.h"
+#include "dblocks/core/moment_format.h"
 
 namespace dblocks::memory {
 
@@ -30,14 +32,21 @@ struct StepShape {
   bool has_class_token = true;
   bool has_silu_after = false;  ///< modulation = published
   double dropout = 0;
-  int64_t compute_bytes = 4;           ///< of one number in products: 4 or 2
-  bool has_average = false;            ///< whether weights are averaged
+  int64_t compute_bytes = 4;  ///< of one number in products: 4 or 2
+  bool has_average = false;   ///< whether weights are averaged
+  int64_t micro_batch = 0;    ///< samples at once; 0 = batch_size
+  bool recompute = false;     ///< all layers of a unit but its last
+  MomentFormat moments = MomentFormat::kFp32;
   blocks::OwnershipOptions ownership;  ///< of a denoising network's parts
 
   /// Whether it is a diffusion transformer, which denoises whole images.
   bool generates_images = false;
 
   bool denoises() const { return condition_width > 0; }
+  /// Samples that run through the network at once.
+  int64_t samples_at_once() const {
+    return micro_batch > 0 ? std::min(micro_batch, batch_size) : batch_size;
+  }
 };
 
 /// The part of the network that trains at once.
@@ -71,11 +80,6 @@ struct UnitPlan {
 
 /// Requires: positive numbers.
 UnitPlan plan_unit(const StepShape& shape, const UnitShape& unit);
-
-/// The same if only each layer's input were kept and the layer run again when
-/// its turn to be differentiated comes: the state, one hidden state per layer,
-/// and what a single layer needs. An estimate; the program does not do it.
-int64_t plan_checkpointed(const StepShape& shape, const UnitShape& unit);
 
 /// The largest batch whose peak stays within `bytes`; 0 if not even one sample
 /// fits.

@@ -1,7 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "dblocks/nn/layer_stack.h"
 
+#include <c10/core/GradMode.h>
+
 #include <string>
+#include <utility>
+
+#include "dblocks/nn/recompute.h"
 
 namespace dblocks::nn {
 
@@ -14,12 +19,23 @@ LayerStack::LayerStack(int64_t first,
   }
 }
 
-at::Tensor LayerStack::forward(at::Tensor h,
-                               const at::Tensor& condition) const {
-  for (const auto& layer : layers_) {
-    h = layer->forward(h, condition);
+at::Tensor LayerStack::run_all_but_last(at::Tensor h,
+                                        const at::Tensor& condition) const {
+  const bool recompute = recompute_ && at::GradMode::is_enabled();
+  for (size_t i = 0; i + 1 < layers_.size(); ++i) {
+    h = recompute ? forward_recomputed(layers_[i], h, condition)
+                  : layers_[i]->forward(h, condition);
   }
   return h;
+}
+
+at::Tensor LayerStack::forward(at::Tensor h,
+                               const at::Tensor& condition) const {
+  if (layers_.empty()) {
+    return h;
+  }
+  return layers_.back()->forward(run_all_but_last(std::move(h), condition),
+                                 condition);
 }
 
 at::Tensor LayerStack::forward_first_token(at::Tensor h,
@@ -27,10 +43,8 @@ at::Tensor LayerStack::forward_first_token(at::Tensor h,
   if (layers_.empty()) {
     return h.narrow(1, 0, 1);
   }
-  for (size_t i = 0; i + 1 < layers_.size(); ++i) {
-    h = layers_[i]->forward(h, condition);
-  }
-  return layers_.back()->forward_first_token(h, condition);
+  return layers_.back()->forward_first_token(
+      run_all_but_last(std::move(h), condition), condition);
 }
 
 }  // namespace dblocks::nn

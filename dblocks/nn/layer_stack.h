@@ -49,8 +49,16 @@ class LayerStack : public torch::nn::Module {
   at::Tensor forward_first_token(at::Tensor h,
                                  const at::Tensor& condition) const;
 
+  /// Whether every layer but the last keeps its input alone and is run again in
+  /// the backward pass (see forward_recomputed). The last layer's derivative
+  /// comes first, when all it keeps is still wanted. Off at first.
+  void set_recompute(bool recompute) { recompute_ = recompute; }
+
  private:
+  at::Tensor run_all_but_last(at::Tensor h, const at::Tensor& condition) const;
+
   std::vector<std::shared_ptr<ResidualLayer>> layers_;
+  bool recompute_ = false;
 };
 
 }  // namespace dblocks::nn

@@ -10,6 +10,7 @@
 #include <algorithm>
 #include <mutex>
 
+#include "dblocks/core/batch_part.h"
 #include "dblocks/ops/dropout_kernel.h"
 
 namespace dblocks::ops {
@@ -26,8 +27,11 @@ uint64_t draw_key() {
   return at::check_generator<at::CPUGeneratorImpl>(generator)->random64();
 }
 
+/// `place`: of x's first element in the whole batch.
 template <class Element>
-at::Tensor apply_rule(const DropoutRule& rule, const at::Tensor& x) {
+at::Tensor apply_rule(const DropoutRule& rule,
+                      int64_t place,
+                      const at::Tensor& x) {
   const at::Tensor dense = x.contiguous();
   at::Tensor y = at::empty_like(dense);
   const auto* in = static_cast<const Element*>(dense.const_data_ptr());
@@ -36,15 +40,22 @@ at::Tensor apply_rule(const DropoutRule& rule, const at::Tensor& x) {
   const int64_t groups = (count + kDropoutGroup - 1) / kDropoutGroup;
   at::parallel_for(0, groups, kGrainGroups, [&](int64_t begin, int64_t end) {
     const int64_t first = begin * kDropoutGroup;
-    internal::drop(rule, first, std::min(end * kDropoutGroup, count) - first,
-                   in + first, out + first);
+    internal::drop(rule, place + first,
+                   std::min(end * kDropoutGroup, count) - first, in + first,
+                   out + first);
   });
   return y;
 }
 
-at::Tensor drop(const DropoutRule& rule, const at::Tensor& x) {
-  return x.scalar_type() == at::kFloat ? apply_rule<float>(rule, x)
-                                       : apply_rule<uint16_t>(rule, x);
+at::Tensor drop(const DropoutRule& rule, int64_t place, const at::Tensor& x) {
+  return x.scalar_type() == at::kFloat ? apply_rule<float>(rule, place, x)
+                                       : apply_rule<uint16_t>(rule, place, x);
+}
+
+/// Where in the whole batch a tensor of the present part starts, in elements.
+int64_t place_of(const at::Tensor& x) {
+  const BatchPart part = current_batch_part();
+  return part.count > 0 ? x.numel() / part.count * part.first : 0;
 }
 
 DropoutRule rule_of(int64_t key, double p) {
@@ -59,9 +70,11 @@ class Dropout : public torch::autograd::Function<Dropout> {
                             const at::Tensor& x,
                             int64_t key,
                             double p) {
+    const int64_t place = place_of(x);
     context->saved_data["key"] = key;
     context->saved_data["p"] = p;
-    return drop(rule_of(key, p), x);
+    context->saved_data["place"] = place;
+    return drop(rule_of(key, p), place, x);
   }
 
   static torch::autograd::tensor_list backward(
@@ -69,7 +82,8 @@ class Dropout : public torch::autograd::Function<Dropout> {
       const torch::autograd::tensor_list& gradients) {
     const DropoutRule rule = rule_of(context->saved_data["key"].toInt(),
                                      context->saved_data["p"].toDouble());
-    return {drop(rule, gradients[0]), {}, {}};
+    const int64_t place = context->saved_data["place"].toInt();
+    return {drop(rule, place, gradients[0]), {}, {}};
   }
 };
 

@@ -53,12 +53,15 @@ template <class Element>
                                             int64_t count,
                                             const Element* x,
                                             Element* y) {
-  for (int64_t start = 0; start < count; start += kDropoutGroup) {
+  int64_t size = 0;
+  for (int64_t start = 0; start < count; start += size) {
     uint32_t words[kDropoutGroup];
     random_group(rule.key, (first + start) / kDropoutGroup, words);
-    const int64_t size = std::min(kDropoutGroup, count - start);
+    const int64_t skipped = (first + start) % kDropoutGroup;
+    size = std::min(kDropoutGroup - skipped, count - start);
     for (int64_t i = 0; i < size; ++i) {
-      const float kept = words[i] >= rule.threshold ? rule.scale : 0.0f;
+      const float kept =
+          words[skipped + i] >= rule.threshold ? rule.scale : 0.0f;
       narrow(widen(x[start + i]) * kept, y[start + i]);
     }
   }

@@ -7,6 +7,8 @@
 #include <c10/core/GradMode.h>
 #include <torch/csrc/autograd/custom_function.h>
 
+#include <algorithm>
+
 #include "dblocks/ops/gelu_kernel.h"
 
 namespace dblocks::ops {
@@ -17,19 +19,54 @@ constexpr int64_t kGrain = 32768;
 enum class Form { kExact, kTanh };
 
 template <Form form, class Element>
+void value_and_slope(const Element* in,
+                     Element* value,
+                     Element* slope,
+                     int64_t count) {
+  if constexpr (form == Form::kExact) {
+    internal::gelu_with_slope(in, value, slope, count);
+  } else {
+    internal::gelu_tanh_with_slope(in, value, slope, count);
+  }
+}
+
+template <Form form, class Element>
 void run_kernel(const at::Tensor& x, at::Tensor& value, at::Tensor& slope) {
   const auto* in = static_cast<const Element*>(x.const_data_ptr());
   auto* out = static_cast<Element*>(value.mutable_data_ptr());
   auto* derivative = static_cast<Element*>(slope.mutable_data_ptr());
   at::parallel_for(0, x.numel(), kGrain, [&](int64_t begin, int64_t end) {
-    if constexpr (form == Form::kExact) {
-      internal::gelu_with_slope(in + begin, out + begin, derivative + begin,
-                                end - begin);
-    } else {
-      internal::gelu_tanh_with_slope(in + begin, out + begin,
-                                     derivative + begin, end - begin);
+    value_and_slope<form>(in + begin, out + begin, derivative + begin,
+                          end - begin);
+  });
+}
+
+/// The value alone from the same kernel, so that a pass without a graph gives
+/// the bits of one with: recomputed layers are run once in each way.
+template <Form form, class Element>
+void run_value_kernel(const at::Tensor& x, at::Tensor& value) {
+  const auto* in = static_cast<const Element*>(x.const_data_ptr());
+  auto* out = static_cast<Element*>(value.mutable_data_ptr());
+  at::parallel_for(0, x.numel(), kGrain, [&](int64_t begin, int64_t end) {
+    constexpr int64_t kScratch = 1024;
+    Element slope[kScratch];
+    for (int64_t i = begin; i < end; i += kScratch) {
+      value_and_slope<form>(in + i, out + i, slope,
+                            std::min(kScratch, end - i));
     }
   });
+}
+
+template <Form form>
+at::Tensor value_of(const at::Tensor& x) {
+  const at::Tensor dense = x.contiguous();
+  at::Tensor value = at::empty_like(dense);
+  if (dense.scalar_type() == at::kFloat) {
+    run_value_kernel<form, float>(dense, value);
+  } else {
+    run_value_kernel<form, uint16_t>(dense, value);
+  }
+  return value;
 }
 
 template <Form form>
@@ -59,11 +96,16 @@ class Gelu : public torch::autograd::Function<Gelu<form>> {
   }
 };
 
-/// Whether the kernel serves: a graph is wanted, of a type that it knows.
-bool takes_kernel(const at::Tensor& x) {
+template <Form form>
+at::Tensor apply(const at::Tensor& x,
+                 at::Tensor (*composed)(const at::Tensor&)) {
   const bool has_kernel = x.is_cpu() && (x.scalar_type() == at::kFloat ||
                                          x.scalar_type() == at::kBFloat16);
-  return has_kernel && c10::GradMode::is_enabled() && x.requires_grad();
+  if (!has_kernel) {
+    return composed(x);
+  }
+  const bool wants_graph = c10::GradMode::is_enabled() && x.requires_grad();
+  return wants_graph ? Gelu<form>::apply(x) : value_of<form>(x);
 }
 
 }  // namespace
@@ -77,11 +119,11 @@ at::Tensor gelu_tanh_composed(const at::Tensor& x) {
 }
 
 at::Tensor gelu(const at::Tensor& x) {
-  return takes_kernel(x) ? Gelu<Form::kExact>::apply(x) : gelu_composed(x);
+  return apply<Form::kExact>(x, gelu_composed);
 }
 
 at::Tensor gelu_tanh(const at::Tensor& x) {
-  return takes_kernel(x) ? Gelu<Form::kTanh>::apply(x) : gelu_tanh_composed(x);
+  return apply<Form::kTanh>(x, gelu_tanh_composed);
 }
 
 }  // namespace dblocks::ops

@@ -7,6 +7,7 @@
 #include <span>
 
 #include "dblocks/core/fields.h"
+#include "dblocks/core/moment_format.h"
 
 namespace dblocks::optim {
 
@@ -55,6 +56,8 @@ struct OptimOptions {
   /// Steps of linear warm-up; fewer than the steps of a block.
   int64_t warmup_steps = 100;
   WeightDecayOn weight_decay_on = WeightDecayOn::kMatrices;
+  /// How both moments are stored; int8 takes a quarter of the memory.
+  MomentFormat moments = MomentFormat::kFp32;
   /// Decay of the running average of the weights, in [0, 1); 0 = none kept.
   double ema_decay = 0;
   /// Whether evaluation and merging read the averaged weights.
@@ -89,6 +92,10 @@ inline void visit_fields(FieldVisitor& visitor, OptimOptions& options) {
                  "Decay matrices only, or everything trained as the "
                  "published code does."},
                 options.weight_decay_on);
+  visitor.field({"moments", "",
+                 "How AdamW's moments are stored: int8 takes 2 bytes a weight "
+                 "for both instead of 8, rounded."},
+                options.moments);
   visitor.field({"ema_decay", "",
                  "Decay per step of the running average of the weights; 0 = "
                  "none kept."},

@@ -11,11 +11,17 @@
 namespace dblocks::tasks {
 namespace {
 
+/// What some samples add to the mean cross-entropy of a batch of
+/// `batch_size`.
 LossValue plain_loss(const at::Tensor& logits,
                      const at::Tensor& labels,
+                     int64_t batch_size,
                      double label_smoothing) {
+  const double share =
+      static_cast<double>(labels.size(0)) / static_cast<double>(batch_size);
   return {at::cross_entropy_loss(logits, labels, {}, at::Reduction::Mean, -100,
-                                 label_smoothing),
+                                 label_smoothing) *
+              share,
           logits.detach().argmax(-1).eq(labels).sum()};
 }
 
@@ -36,8 +42,12 @@ at::Tensor PlainUnit::representation(const at::Tensor& images) const {
   return network_->representation(images);
 }
 
-LossValue PlainUnit::loss(const LabelledBatch& batch, const StepKey&) {
-  return plain_loss(logits(batch.images), batch.labels, label_smoothing_);
+LossValue PlainUnit::loss(const LabelledBatch& batch,
+                          const StepKey&,
+                          const BatchPart& part) {
+  const auto [images, labels] = narrow(batch, part);
+  return plain_loss(logits(images), labels, batch.labels.size(0),
+                    label_smoothing_);
 }
 
 std::vector<UnitParameter> PlainUnit::parameters() {
@@ -70,8 +80,12 @@ at::Tensor GreedyUnit::logits(const at::Tensor& images) const {
   return own_->logits(inputs(images));
 }
 
-LossValue GreedyUnit::loss(const LabelledBatch& batch, const StepKey&) {
-  return plain_loss(logits(batch.images), batch.labels, label_smoothing_);
+LossValue GreedyUnit::loss(const LabelledBatch& batch,
+                           const StepKey&,
+                           const BatchPart& part) {
+  const auto [images, labels] = narrow(batch, part);
+  return plain_loss(logits(images), labels, batch.labels.size(0),
+                    label_smoothing_);
 }
 
 std::vector<UnitParameter> GreedyUnit::parameters() {

@@ -16,6 +16,8 @@ namespace dblocks::tasks {
 /// A unit that classifies images without any noise.
 class BaselineUnit : public Unit {
  public:
+  using Unit::loss;
+
   /// Class logits. *Shapes*: images: [N, C, Y, X]; result: [N, K] float32.
   virtual at::Tensor logits(const at::Tensor& images) const = 0;
 };
@@ -28,7 +30,9 @@ class PlainUnit : public BaselineUnit {
             std::shared_ptr<models::VitStage> network,
             double label_smoothing);
 
-  LossValue loss(const LabelledBatch& batch, const StepKey& key) override;
+  LossValue loss(const LabelledBatch& batch,
+                 const StepKey& key,
+                 const BatchPart& part) override;
   torch::nn::Module& network() override { return *network_; }
   std::vector<UnitParameter> parameters() override;
   at::Tensor logits(const at::Tensor& images) const override;
@@ -52,7 +56,9 @@ class GreedyUnit : public BaselineUnit {
              std::shared_ptr<models::VitStage> own,
              double label_smoothing);
 
-  LossValue loss(const LabelledBatch& batch, const StepKey& key) override;
+  LossValue loss(const LabelledBatch& batch,
+                 const StepKey& key,
+                 const BatchPart& part) override;
   torch::nn::Module& network() override { return *own_; }
   std::vector<UnitParameter> parameters() override;
   std::vector<Context> context() override;

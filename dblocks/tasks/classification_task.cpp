@@ -7,6 +7,7 @@
 #include "dblocks/blocks/ownership.h"
 #include "dblocks/core/error.h"
 #include "dblocks/nn/init.h"
+#include "dblocks/nn/recompute.h"
 #include "dblocks/tasks/baseline_units.h"
 #include "dblocks/tasks/denoising_unit.h"
 
@@ -64,6 +65,7 @@ std::shared_ptr<models::VitStage> ClassificationTask::make_stage(
   auto stage = std::make_shared<models::VitStage>(
       options().shape, layers(unit).first, layers(unit).last, has_stem);
   initialise(*stage, unit);
+  nn::set_recompute(*stage, options().recompute);
   return stage;
 }
 
@@ -73,6 +75,7 @@ std::unique_ptr<Unit> ClassificationTask::make_unit(int64_t unit) const {
     auto network = std::make_shared<models::VitDenoiser>(
         options().shape, layers(unit).first, layers(unit).last);
     initialise(*network, unit);
+    nn::set_recompute(*network, options().recompute);
     return std::make_unique<DenoisingUnit>(
         unit, std::move(network), partition(), options().noise.sigma_data,
         options().classification, options().blocks.ownership);

@@ -42,19 +42,20 @@ BatchNoise draw_noise(const noise::Partition& partition,
 at::Tensor weighted_loss(const at::Tensor& cross_entropy,
                          const at::Tensor& sigma,
                          double sigma_data,
-                         LossWeight weight) {
+                         LossWeight weight,
+                         int64_t first) {
+  const auto samples = static_cast<double>(sigma.size(0));
   if (weight == LossWeight::kNone) {
-    return cross_entropy.mean();
+    return cross_entropy.sum() / samples;
   }
   const at::Tensor w = blocks::loss_weights(sigma, sigma_data);
-  switch (weight) {
-    case LossWeight::kPublished:
-      return cross_entropy.mean() * w.mean();
-    case LossWeight::kLiteral:
-      return (cross_entropy * w).mean();
-    default:
-      return (cross_entropy * (w / w.mean())).mean();
+  if (weight == LossWeight::kPublished) {
+    return cross_entropy.sum() / samples * w.mean();
   }
+  const at::Tensor factor = weight == LossWeight::kLiteral ? w : w / w.mean();
+  return (cross_entropy * factor.narrow(0, first, cross_entropy.size(0)))
+             .sum() /
+         samples;
 }
 
 DenoisingUnit::DenoisingUnit(int64_t block,
@@ -70,7 +71,9 @@ DenoisingUnit::DenoisingUnit(int64_t block,
       options_(options),
       ownership_(ownership) {}
 
-LossValue DenoisingUnit::loss(const LabelledBatch& batch, const StepKey& key) {
+LossValue DenoisingUnit::loss(const LabelledBatch& batch,
+                              const StepKey& key,
+                              const BatchPart& part) {
   DBLOCKS_ASSERT(key.unit == block_, "block {} asked for a step of block {}",
                  block_, key.unit);
   const int64_t width = denoiser_.network().target_table().size(1);
@@ -79,21 +82,30 @@ LossValue DenoisingUnit::loss(const LabelledBatch& batch, const StepKey& key) {
   const at::Device device = batch.images.device();
   noise.sigma = noise.sigma.to(device);
   noise.epsilon = noise.epsilon.to(device);
-  return loss_with_noise(batch, noise);
+  return loss_of_part(batch, noise, part);
 }
 
 LossValue DenoisingUnit::loss_with_noise(const LabelledBatch& batch,
                                          const BatchNoise& noise) {
+  return loss_of_part(batch, noise,
+                      {.first = 0, .count = batch.labels.size(0)});
+}
+
+LossValue DenoisingUnit::loss_of_part(const LabelledBatch& batch,
+                                      const BatchNoise& noise,
+                                      const BatchPart& part) {
+  const auto [images, labels] = narrow(batch, part);
+  const at::Tensor sigma = noise.sigma.narrow(0, part.first, part.count);
+  const at::Tensor epsilon = noise.epsilon.narrow(0, part.first, part.count);
   const at::Tensor y =
-      clean_targets(denoiser_.network().target_table(), batch.labels);
-  const at::Tensor z = y + noise.epsilon * noise.sigma.unsqueeze(-1);
-  const at::Tensor logits = denoiser_.logits(batch.images, z, noise.sigma);
-  const at::Tensor cross_entropy =
-      at::cross_entropy_loss(logits, batch.labels, {}, at::Reduction::None,
-                             -100, options_.label_smoothing);
+      clean_targets(denoiser_.network().target_table(), labels);
+  const at::Tensor z = y + epsilon * sigma.unsqueeze(-1);
+  const at::Tensor logits = denoiser_.logits(images, z, sigma);
+  const at::Tensor cross_entropy = at::cross_entropy_loss(
+      logits, labels, {}, at::Reduction::None, -100, options_.label_smoothing);
   return {weighted_loss(cross_entropy, noise.sigma, sigma_data_,
-                        options_.loss_weight),
-          logits.detach().argmax(-1).eq(batch.labels).sum()};
+                        options_.loss_weight, part.first),
+          logits.detach().argmax(-1).eq(labels).sum()};
 }
 
 std::vector<UnitParameter> DenoisingUnit::parameters() {

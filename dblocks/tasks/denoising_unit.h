@@ -31,15 +31,17 @@ BatchNoise draw_noise(const noise::Partition& partition,
                       int64_t num_samples,
                       int64_t width);
 
-/// The weighted cross-entropy of a batch.
-/// *Shapes*: cross_entropy: [N]; sigma: [N]; result: scalar.
+/// The weighted cross-entropy of a batch, or what the samples from `first` on
+/// add to it: weights are those of the whole batch.
+/// *Shapes*: cross_entropy: [n], n <= N; sigma: [N]; result: scalar.
 /// *Source*: the paper's equation 6 weighs each sample by w(sigma) (kLiteral);
 /// in the published code the product of [N] and [N, 1] broadcasts, so that what
 /// is minimised is mean(cross-entropy) * mean(w) (kPublished).
 at::Tensor weighted_loss(const at::Tensor& cross_entropy,
                          const at::Tensor& sigma,
                          double sigma_data,
-                         LossWeight weight);
+                         LossWeight weight,
+                         int64_t first = 0);
 
 class DenoisingUnit : public Unit {
  public:
@@ -50,9 +52,13 @@ class DenoisingUnit : public Unit {
                 const ClassificationOptions& options,
                 const blocks::OwnershipOptions& ownership);
 
-  LossValue loss(const LabelledBatch& batch, const StepKey& key) override;
+  using Unit::loss;
+  LossValue loss(const LabelledBatch& batch,
+                 const StepKey& key,
+                 const BatchPart& part) override;
 
-  /// The same with the noise given. *Shapes*: sigma: [N]; epsilon: [N, D].
+  /// The loss of a whole batch with the noise given. *Shapes*: sigma: [N];
+  /// epsilon: [N, D].
   LossValue loss_with_noise(const LabelledBatch& batch,
                             const BatchNoise& noise);
 
@@ -61,6 +67,11 @@ class DenoisingUnit : public Unit {
   const blocks::Denoiser& denoiser() const { return denoiser_; }
 
  private:
+  /// `noise` is that of the whole batch.
+  LossValue loss_of_part(const LabelledBatch& batch,
+                         const BatchNoise& noise,
+                         const BatchPart& part);
+
   int64_t block_;
   blocks::Denoiser denoiser_;
   noise::Partition partition_;

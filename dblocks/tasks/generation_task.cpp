@@ -7,6 +7,7 @@
 #include "dblocks/blocks/ownership.h"
 #include "dblocks/core/error.h"
 #include "dblocks/nn/init.h"
+#include "dblocks/nn/recompute.h"
 #include "dblocks/tasks/image_denoising_unit.h"
 
 namespace dblocks::tasks {
@@ -68,6 +69,7 @@ std::unique_ptr<Unit> GenerationTask::make_unit(int64_t unit) const {
       o.method == Method::kDiffusionBlocks ? o.blocks.ownership
                                            : blocks::OwnershipOptions{};
   initialise(*network, ownership, o.seed, unit);
+  nn::set_recompute(*network, o.recompute);
   return std::make_unique<ImageDenoisingUnit>(unit, std::move(network),
                                               partition(), o.noise.sigma_data,
                                               o.generation, ownership);

@@ -62,18 +62,23 @@ ImageDenoisingUnit::ImageDenoisingUnit(
       ownership_(ownership) {}
 
 LossValue ImageDenoisingUnit::loss(const LabelledBatch& batch,
-                                   const StepKey& key) {
+                                   const StepKey& key,
+                                   const BatchPart& part) {
   DBLOCKS_ASSERT(key.unit == unit_, "unit {} asked for a step of unit {}",
                  unit_, key.unit);
   BatchNoise noise = draw_noise(partition_, 0, key, batch.images.size(0),
                                 batch.images[0].numel());
   const at::Device device = batch.images.device();
-  noise.sigma = noise.sigma.to(device);
-  noise.epsilon = noise.epsilon.to(device);
-  return loss_with_noise(
-      {batch.images, drop_labels(batch.labels, network_->shape().num_classes,
-                                 options_.label_dropout, key)},
-      noise);
+  noise.sigma = noise.sigma.narrow(0, part.first, part.count).to(device);
+  noise.epsilon = noise.epsilon.narrow(0, part.first, part.count).to(device);
+  const at::Tensor labels =
+      drop_labels(batch.labels, network_->shape().num_classes,
+                  options_.label_dropout, key);
+  LossValue value =
+      loss_with_noise(narrow({batch.images, labels}, part), noise);
+  value.loss = value.loss * (static_cast<double>(part.count) /
+                             static_cast<double>(batch.images.size(0)));
+  return value;
 }
 
 LossValue ImageDenoisingUnit::loss_with_noise(const LabelledBatch& batch,

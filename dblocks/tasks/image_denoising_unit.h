@@ -36,7 +36,10 @@ class ImageDenoisingUnit : public Unit {
                      const GenerationOptions& options,
                      const blocks::OwnershipOptions& ownership);
 
-  LossValue loss(const LabelledBatch& batch, const StepKey& key) override;
+  using Unit::loss;
+  LossValue loss(const LabelledBatch& batch,
+                 const StepKey& key,
+                 const BatchPart& part) override;
 
   /// The same with labels as the network is given them, and with the noise
   /// given. *Shapes*: noise.sigma: [N]; noise.epsilon: [N, C * Y * X].

@@ -31,6 +31,7 @@ struct TaskOptions {
   ClassificationOptions classification;
   GenerationOptions generation;
   uint64_t seed = 0;
+  bool recompute = false;  ///< see nn::LayerStack::set_recompute
 
   /// Layers of the whole stack.
   int64_t num_layers() const {

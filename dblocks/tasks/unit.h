@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "dblocks/blocks/options.h"
+#include "dblocks/core/batch_part.h"
 
 namespace dblocks::tasks {
 
@@ -28,12 +29,18 @@ struct StepKey {
   int64_t step = 0;
 };
 
-/// What a step's forward pass gives.
+/// What a forward pass gives.
 struct LossValue {
   at::Tensor loss;         ///< scalar with a graph: the weighted loss
   at::Tensor num_correct;  ///< scalar int64: samples whose top class is
                            ///< right; 0 where no class is predicted
 };
+
+/// The samples `part` of a batch, as views.
+inline LabelledBatch narrow(const LabelledBatch& batch, const BatchPart& part) {
+  return {batch.images.narrow(0, part.first, part.count),
+          batch.labels.narrow(0, part.first, part.count)};
+}
 
 /// A parameter of a unit and who trains it.
 struct UnitParameter {
@@ -54,8 +61,17 @@ class Unit {
  public:
   virtual ~Unit() = default;
 
-  /// The loss of one batch. *Errors*: those of LibTorch.
-  virtual LossValue loss(const LabelledBatch& batch, const StepKey& key) = 0;
+  /// What the samples `part` add to the loss of `batch`. Parts that cover the
+  /// batch add up to its loss, and meet the random numbers that they meet as a
+  /// whole. *Errors*: those of LibTorch.
+  virtual LossValue loss(const LabelledBatch& batch,
+                         const StepKey& key,
+                         const BatchPart& part) = 0;
+
+  /// The loss of a whole batch.
+  LossValue loss(const LabelledBatch& batch, const StepKey& key) {
+    return loss(batch, key, {.first = 0, .count = batch.labels.size(0)});
+  }
 
   /// The network that trains. Its training mode decides about dropout.
   virtual torch::nn::Module& network() = 0;

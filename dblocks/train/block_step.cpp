@@ -3,8 +3,10 @@
 
 #include <ATen/Context.h>
 
+#include <algorithm>
 #include <cmath>
 
+#include "dblocks/core/batch_part.h"
 #include "dblocks/core/error.h"
 #include "dblocks/core/random.h"
 #include "dblocks/optim/gradient_norm.h"
@@ -14,49 +16,59 @@
 namespace dblocks::train {
 namespace {
 
+/// Sums over the passes of a step.
+struct Passes {
+  double loss = 0;
+  int64_t num_correct = 0;
+
+  void add(const tasks::LossValue& value) {
+    value.loss.backward();
+    loss += value.loss.item<double>();
+    num_correct += value.num_correct.item<int64_t>();
+  }
+};
+
+/// Forward and backward of some samples. Each part starts from the same random
+/// numbers and takes its own share of them; generators of other devices than
+/// the CPU know no shares and get a start of their own.
+void run_part(UnitState& state,
+              const tasks::LabelledBatch& batch,
+              const tasks::StepKey& key,
+              const BatchPart& part,
+              Passes& passes) {
+  const uint64_t seed =
+      mix_seed(key.seed, RandomPurpose::kDropout, key.unit, key.step);
+  const bool draws_shares = batch.images.is_cpu();
+  at::manual_seed(draws_shares ? seed
+                               : seed + static_cast<uint64_t>(part.first));
+  const BatchPartGuard guard(part);
+  passes.add(state.unit().loss(batch, key, part));
+}
+
 void update(FlatState& state, optim::AdamWStep step, double ema_decay) {
-  step.step = ++state.step;
+  step.step = state.step + 1;
   adamw_update(state, step);
+  state.step = step.step;
   if (ema_decay > 0) {
     ema_update(state, ema_decay);
   }
 }
 
-}  // namespace
-
-StepResult block_step(UnitState& state,
-                      const tasks::LabelledBatch& batch,
-                      const tasks::StepKey& key,
-                      const optim::OptimOptions& options,
-                      int64_t total_steps) {
-  // LibTorch's own generator serves dropout; it too starts from the step's key.
-  at::manual_seed(
-      mix_seed(key.seed, RandomPurpose::kDropout, key.unit, key.step));
-
-  state.owned().zero_gradient();
-  if (state.shared() != nullptr) {
-    state.shared()->zero_gradient();
-  }
-  return descend(state, state.unit().loss(batch, key), key, options,
-                 total_steps);
-}
-
-StepResult descend(UnitState& state,
-                   const tasks::LossValue& value,
-                   const tasks::StepKey& key,
-                   const optim::OptimOptions& options,
-                   int64_t total_steps) {
-  value.loss.backward();
-
+/// Clip, AdamW, average.
+StepResult update_weights(UnitState& state,
+                          const Passes& passes,
+                          const tasks::StepKey& key,
+                          const StepOptions& options) {
+  const optim::OptimOptions& optim = options.optim;
   const bool has_shared = state.shared() != nullptr;
   const double norm =
       std::hypot(gradient_norm(state.owned()),
                  has_shared ? gradient_norm(*state.shared()) : 0.0);
-  const StepResult result{
-      .loss = value.loss.item<double>(),
-      .num_correct = value.num_correct.item<int64_t>(),
-      .gradient_norm = norm,
-      .learning_rate = optim::learning_rate(options, key.step, total_steps)};
+  const StepResult result{.loss = passes.loss,
+                          .num_correct = passes.num_correct,
+                          .gradient_norm = norm,
+                          .learning_rate = optim::learning_rate(
+                              optim, key.step, options.total_steps)};
   DBLOCKS_CHECK(
       std::isfinite(result.loss) && std::isfinite(norm), ConfigError,
       "[train] expected a finite loss and gradient, found loss {} and gradient "
@@ -66,16 +78,47 @@ StepResult descend(UnitState& state,
 
   const optim::AdamWStep step{
       .learning_rate = result.learning_rate,
-      .weight_decay = options.weight_decay,
-      .beta1 = options.beta1,
-      .beta2 = options.beta2,
-      .eps = options.eps,
-      .gradient_scale = optim::clip_scale(norm, options.clip_norm)};
-  update(state.owned(), step, options.ema_decay);
+      .weight_decay = optim.weight_decay,
+      .beta1 = optim.beta1,
+      .beta2 = optim.beta2,
+      .eps = optim.eps,
+      .gradient_scale = optim::clip_scale(norm, optim.clip_norm)};
+  update(state.owned(), step, optim.ema_decay);
   if (has_shared) {
-    update(*state.shared(), step, options.ema_decay);
+    update(*state.shared(), step, optim.ema_decay);
   }
   return result;
+}
+
+}  // namespace
+
+StepResult block_step(UnitState& state,
+                      const tasks::LabelledBatch& batch,
+                      const tasks::StepKey& key,
+                      const StepOptions& options) {
+  state.owned().zero_gradient();
+  if (state.shared() != nullptr) {
+    state.shared()->zero_gradient();
+  }
+  const int64_t samples = batch.labels.size(0);
+  const int64_t at_once =
+      options.micro_batch > 0 ? options.micro_batch : samples;
+  Passes passes;
+  for (int64_t first = 0; first < samples; first += at_once) {
+    run_part(state, batch, key,
+             {.first = first, .count = std::min(at_once, samples - first)},
+             passes);
+  }
+  return update_weights(state, passes, key, options);
+}
+
+StepResult descend(UnitState& state,
+                   const tasks::LossValue& value,
+                   const tasks::StepKey& key,
+                   const StepOptions& options) {
+  Passes passes;
+  passes.add(value);
+  return update_weights(state, passes, key, options);
 }
 
 }  // namespace dblocks::train

@@ -18,17 +18,26 @@ struct StepResult {
   double learning_rate = 0;
 };
 
+/// How a step is taken.
+struct StepOptions {
+  optim::OptimOptions optim;
+  /// Length of the learning-rate schedule, in steps of this unit.
+  int64_t total_steps = 1;
+  /// Samples that run through the network at once; 0 = the whole batch.
+  int64_t micro_batch = 0;
+};
+
 /// Takes the next step of a resident unit: forward, backward, clip, AdamW,
-/// average. `total_steps` is the length of the learning-rate schedule in steps
-/// of this unit. Every random number comes from streams keyed by (seed, unit,
-/// step), so the step is a function of the state and the batch.
-/// *Errors*: ConfigError if loss or gradient are not finite; the state is then
-/// as before the step.
+/// average. Every random number comes from streams keyed by (seed, unit, step),
+/// so the step is a function of the state and the batch. Micro-batches change
+/// it by the rounding of the gradient's sum alone; on other devices than the
+/// CPU they draw other dropout.
+/// *Errors*: ConfigError if loss or gradient are not finite, OutOfMemoryError;
+/// weights, moments and averages are then as before the step.
 StepResult block_step(UnitState& state,
                       const tasks::LabelledBatch& batch,
                       const tasks::StepKey& key,
-                      const optim::OptimOptions& options,
-                      int64_t total_steps);
+                      const StepOptions& options);
 
 /// The second half of a step, for a loss that was computed with noise of the
 /// caller's own: backward, clip, AdamW, average. Requires: gradients are zero.
@@ -36,7 +45,6 @@ StepResult block_step(UnitState& state,
 StepResult descend(UnitState& state,
                    const tasks::LossValue& value,
                    const tasks::StepKey& key,
-                   const optim::OptimOptions& options,
-                   int64_t total_steps);
+                   const StepOptions& options);
 
 }  // namespace dblocks::train

@@ -22,7 +22,8 @@ StepMemory measure_unit(const RunSetup& setup,
   if (setup.has_shared_parts()) {
     shared = std::make_unique<FlatState>(
         parameters_of(*task.make_unit(0), blocks::Ownership::kShared,
-                      setup.optim.weight_decay_on));
+                      setup.optim.weight_decay_on),
+        setup.optim.moments);
   }
   UnitState state(task.make_unit(unit), setup.optim, shared.get(), at::kCPU);
   StepMemory result{.unit = unit,
@@ -34,7 +35,10 @@ StepMemory measure_unit(const RunSetup& setup,
     memory::reset_cpu_peak();
     const tasks::LabelledBatch batch =
         to_device(loader.next(), train_set.info(), at::kCPU);
-    block_step(state, batch, {setup.task.seed, unit, step}, setup.optim, 2);
+    block_step(state, batch, {setup.task.seed, unit, step},
+               {.optim = setup.optim,
+                .total_steps = 2,
+                .micro_batch = setup.train.micro_batch});
   }
   result.peak_bytes = memory::cpu_peak_bytes() - before;
   return result;

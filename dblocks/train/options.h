@@ -27,6 +27,14 @@ enum class Precision {
   kAuto,  ///< bf16 where the device multiplies it faster, else fp32
 };
 
+/// Whether layers keep what their derivatives need or are run again in the
+/// backward pass; the result is the same.
+enum class Recompute {
+  kNone,
+  kLayer,  ///< each layer but a block's last keeps its input alone
+  kAuto,   ///< kLayer where a step would not fit into memory without
+};
+
 inline constexpr auto kTrainingScheduleNames =
     std::to_array<EnumName<TrainingSchedule>>(
         {{TrainingSchedule::kSequential, "sequential"},
@@ -44,6 +52,14 @@ inline auto enum_names(Precision) {
   return std::span(kPrecisionNames);
 }
 
+inline constexpr auto kRecomputeNames =
+    std::to_array<EnumName<Recompute>>({{Recompute::kNone, "none"},
+                                        {Recompute::kLayer, "layer"},
+                                        {Recompute::kAuto, "auto"}});
+inline auto enum_names(Recompute) {
+  return std::span(kRecomputeNames);
+}
+
 /// Exactly one of `steps` and `epochs` is given; resolving a recipe works the
 /// other out of the data's size, so that only `steps` counts afterwards.
 struct TrainOptions {
@@ -55,6 +71,10 @@ struct TrainOptions {
   /// Steps of one block before the next is loaded; `alternating` only.
   int64_t steps_per_visit = 100;
   Precision precision = Precision::kFp32;
+  Recompute recompute = Recompute::kNone;
+  /// Samples that are run through the network at once; their gradients are
+  /// summed to that of the whole batch. 0 = all.
+  int64_t micro_batch = 0;
   /// Steps of one block between two lines of log.jsonl.
   int64_t log_every_steps = 50;
 };
@@ -86,6 +106,14 @@ inline void visit_fields(FieldVisitor& visitor, TrainOptions& options) {
                  "What the network computes in; auto = bf16 where the device "
                  "multiplies it faster."},
                 options.precision);
+  visitor.field({"recompute", "",
+                 "Whether layers are run again in the backward pass instead "
+                 "of keeping activations; auto = where memory is short."},
+                options.recompute);
+  visitor.field({"micro_batch", "samples",
+                 "Run through the network at once; gradients add up to the "
+                 "batch's. 0 = the whole batch."},
+                options.micro_batch);
   visitor.field({"log_every_steps", "steps of one block",
                  "Distance of two lines of log.jsonl."},
                 options.log_every_steps);

@@ -48,6 +48,9 @@ memory::StepShape step_shape(const RunSetup& setup) {
           .dropout = vit.options.dropout,
           .compute_bytes = vit.compute == at::kFloat ? 4 : 2,
           .has_average = setup.optim.ema_decay > 0,
+          .micro_batch = setup.train.micro_batch,
+          .recompute = setup.task.recompute,
+          .moments = setup.optim.moments,
           .ownership = setup.task.blocks.ownership};
 }
 

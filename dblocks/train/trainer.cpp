@@ -15,8 +15,8 @@
 #include "dblocks/data/loader.h"
 #include "dblocks/memory/meter.h"
 #include "dblocks/report/json_lines.h"
-#include "dblocks/train/block_step.h"
 #include "dblocks/train/device_batch.h"
+#include "dblocks/train/memory_recovery.h"
 #include "dblocks/train/run_checkpoints.h"
 #include "dblocks/train/run_events.h"
 #include "dblocks/train/unit_state.h"
@@ -44,7 +44,10 @@ class Trainer::Impl {
         task_(*made_task_),
         train_set_(train_set),
         folder_(folder),
-        options_(options) {
+        options_(options),
+        step_options_{.optim = setup.optim,
+                      .total_steps = setup.train.steps,
+                      .micro_batch = setup.train.micro_batch} {
     if (options.only_unit) {
       check_trains_alone(setup, *options.only_unit);
     }
@@ -116,8 +119,10 @@ class Trainer::Impl {
   void make_shared_state(const RunCheckpoints& found) {
     const std::unique_ptr<tasks::Unit> unit = task_.make_unit(0);
     unit->network().to(options_.device);
-    shared_ = std::make_unique<FlatState>(parameters_of(
-        *unit, blocks::Ownership::kShared, setup_.optim.weight_decay_on));
+    shared_ = std::make_unique<FlatState>(
+        parameters_of(*unit, blocks::Ownership::kShared,
+                      setup_.optim.weight_decay_on),
+        setup_.optim.moments);
     if (setup_.optim.ema_decay > 0) {
       shared_->enable_average();
     }
@@ -187,9 +192,9 @@ class Trainer::Impl {
     const data::Batch& batch = loader(unit).next();
     data_wait_seconds_ += loader(unit).wait_seconds() - waited;
     const tasks::StepKey key{setup_.task.seed, unit, steps_[unit]};
-    const StepResult result = block_step(
+    const StepResult result = step_within_memory(
         *resident_, to_device(batch, train_set_.info(), options_.device), key,
-        setup_.optim, setup_.train.steps);
+        step_options_);
     steps_[unit] = resident_->step();
     count(batch.num_samples, seconds_since(start), result);
     write_events(unit, batch);
@@ -419,6 +424,7 @@ class Trainer::Impl {
   const data::Dataset& train_set_;
   RunFolder folder_;
   TrainerOptions options_;
+  StepOptions step_options_;
 
   std::vector<checkpoint::Lease> leases_;
   std::vector<checkpoint::CheckpointStore> stores_;

@@ -19,6 +19,21 @@ using Json = nlohmann::ordered_json;
 
 constexpr const char* kFirstMoment = "first_moment.";
 constexpr const char* kSecondMoment = "second_moment.";
+constexpr const char* kFirstScales = "first_moment_scales.";
+constexpr const char* kSecondScales = "second_moment_scales.";
+
+/// The buffers of optimizer.safetensors and what their names begin with.
+std::vector<std::pair<Buffer, const char*>> moment_buffers(
+    const FlatState& state) {
+  std::vector<std::pair<Buffer, const char*>> buffers{
+      {Buffer::kFirstMoment, kFirstMoment},
+      {Buffer::kSecondMoment, kSecondMoment}};
+  if (state.moment_format() == MomentFormat::kInt8) {
+    buffers.emplace_back(Buffer::kFirstScales, kFirstScales);
+    buffers.emplace_back(Buffer::kSecondScales, kSecondScales);
+  }
+  return buffers;
+}
 
 std::vector<TensorBytes> all_tensors(const SafetensorsFile& file) {
   return {file.tensors().begin(), file.tensors().end()};
@@ -70,11 +85,12 @@ std::vector<checkpoint::CheckpointFile> state_files(
     FlatState& state, std::vector<TensorBytes> more) {
   std::vector<TensorBytes> weights = state.tensors(Buffer::kWeights);
   weights.insert(weights.end(), more.begin(), more.end());
-  std::vector<TensorBytes> moments =
-      state.tensors(Buffer::kFirstMoment, kFirstMoment);
-  const std::vector<TensorBytes> second =
-      state.tensors(Buffer::kSecondMoment, kSecondMoment);
-  moments.insert(moments.end(), second.begin(), second.end());
+  std::vector<TensorBytes> moments;
+  for (const auto& [buffer, prefix] : moment_buffers(state)) {
+    for (TensorBytes& tensor : state.tensors(buffer, prefix)) {
+      moments.push_back(std::move(tensor));
+    }
+  }
   std::vector<checkpoint::CheckpointFile> files;
   files.push_back(
       checkpoint::tensor_file(checkpoint::kWeightsName, std::move(weights)));
@@ -93,8 +109,9 @@ void load_state(FlatState& state, const std::filesystem::path& folder) {
     state.load(buffer, all_tensors(file), file.path().string(), prefix);
   };
   read(Buffer::kWeights, checkpoint::kWeightsName, "");
-  read(Buffer::kFirstMoment, checkpoint::kOptimizerName, kFirstMoment);
-  read(Buffer::kSecondMoment, checkpoint::kOptimizerName, kSecondMoment);
+  for (const auto& [buffer, prefix] : moment_buffers(state)) {
+    read(buffer, checkpoint::kOptimizerName, prefix);
+  }
   if (state.average().defined()) {
     read(Buffer::kAverage, checkpoint::kEmaName, "");
   }
@@ -131,8 +148,8 @@ UnitState::UnitState(std::unique_ptr<tasks::Unit> unit,
   const auto parameters = [&](blocks::Ownership ownership) {
     return parameters_of(*unit_, ownership, options.weight_decay_on);
   };
-  owned_ =
-      std::make_unique<FlatState>(parameters(blocks::Ownership::kPerBlock));
+  owned_ = std::make_unique<FlatState>(parameters(blocks::Ownership::kPerBlock),
+                                       options.moments);
   if (options.ema_decay > 0) {
     owned_->enable_average();
   }

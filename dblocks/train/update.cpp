@@ -2,13 +2,22 @@
 #include "dblocks/train/update.h"
 
 #include <ATen/Parallel.h>
+#include <ATen/ops/bucketize.h>
+#include <ATen/ops/empty_like.h>
 #include <ATen/ops/linalg_vector_norm.h>
+#include <ATen/ops/maximum.h>
+#include <ATen/ops/sqrt.h>
+#include <ATen/ops/tensor.h>
+#include <ATen/ops/where.h>
 #include <c10/core/GradMode.h>
 
 #include <cmath>
 #include <functional>
 #include <span>
+#include <utility>
 
+#include "dblocks/optim/adamw_int8.h"
+#include "dblocks/optim/dynamic_code.h"
 #include "dblocks/optim/ema.h"
 #include "dblocks/optim/gradient_norm.h"
 
@@ -24,9 +33,89 @@ void run_on_torch_threads(int64_t num_chunks,
   });
 }
 
-std::span<float> elements(const at::Tensor& flat) {
-  return {static_cast<float*>(flat.mutable_data_ptr()),
+template <class Element = float>
+std::span<Element> elements(const at::Tensor& flat) {
+  return {static_cast<Element*>(flat.mutable_data_ptr()),
           static_cast<size_t>(flat.numel())};
+}
+
+void adamw_int8_update(FlatState& state, const optim::AdamWStep& step) {
+  optim::adamw_int8_update(
+      step,
+      {.weights = elements(state.weights()),
+       .gradient = elements(state.gradient()),
+       .first_moment = {elements<uint8_t>(state.first_moment()),
+                        elements(state.first_scales())},
+       .second_moment = {elements<uint8_t>(state.second_moment()),
+                         elements(state.second_scales())},
+       .decayed_count = state.num_decayed()},
+      run_on_torch_threads);
+}
+
+at::Tensor on_device(std::span<const float> numbers, at::Device device) {
+  return at::tensor(at::ArrayRef<float>(numbers.data(), numbers.size()))
+      .to(device);
+}
+
+/// The numbers that a moment's codes stand for. *Shapes*: [blocks,
+/// kMomentBlock].
+at::Tensor decoded(const optim::DynamicCode& code,
+                   const at::Tensor& codes,
+                   const at::Tensor& scales) {
+  return on_device(code.values(), codes.device())
+             .index_select(0, codes.to(at::kInt))
+             .view({-1, kMomentBlock}) *
+         scales.unsqueeze(1);
+}
+
+/// Codes and scales of a moment.
+std::pair<at::Tensor, at::Tensor> coded(const optim::DynamicCode& code,
+                                        const at::Tensor& moment) {
+  const std::span<const float> magnitudes = code.magnitudes();
+  const at::Tensor known = on_device(magnitudes, moment.device());
+  const int64_t last = known.numel() - 1;
+  const at::Tensor middles =
+      (known.narrow(0, 0, last) + known.narrow(0, 1, last)) * 0.5;
+  const at::Tensor scales = moment.abs().amax(1);
+  const at::Tensor shares =
+      moment.abs() / at::where(scales > 0, scales, 1).unsqueeze(1);
+  at::Tensor codes = at::bucketize(shares, middles);
+  if (&code == &optim::DynamicCode::with_sign()) {
+    codes = at::where(moment < 0, 256 - codes.clamp_max(last - 1), codes);
+  } else {
+    codes = at::maximum(codes, (moment > 0).to(codes.scalar_type()));
+  }
+  return {codes.to(at::kByte).flatten(), scales};
+}
+
+/// The twin of the fused update in 8 bits. It works everything out before it
+/// changes anything.
+void adamw_int8_update_composed(FlatState& state,
+                                const optim::AdamWStep& step) {
+  const auto& with_sign = optim::DynamicCode::with_sign();
+  const auto& without_sign = optim::DynamicCode::without_sign();
+  const double correction1 = 1 - std::pow(step.beta1, step.step);
+  const double correction2 = 1 - std::pow(step.beta2, step.step);
+  at::Tensor m = decoded(with_sign, state.first_moment(), state.first_scales());
+  at::Tensor v =
+      decoded(without_sign, state.second_moment(), state.second_scales());
+  const at::Tensor g =
+      (state.gradient() * step.gradient_scale).view({-1, kMomentBlock});
+  m.lerp_(g, 1 - step.beta1);
+  v.mul_(step.beta2).addcmul_(g, g, 1 - step.beta2);
+  const at::Tensor scale = v.sqrt().div_(std::sqrt(correction2)).add_(step.eps);
+  at::Tensor weights = state.weights().clone();
+  weights.narrow(0, 0, state.num_decayed())
+      .mul_(1 - step.learning_rate * step.weight_decay);
+  weights.view({-1, kMomentBlock})
+      .addcdiv_(m, scale, -step.learning_rate / correction1);
+  const auto [first_codes, first_scales] = coded(with_sign, m);
+  const auto [second_codes, second_scales] = coded(without_sign, v);
+  at::Tensor(state.weights()).copy_(weights);
+  at::Tensor(state.first_moment()).copy_(first_codes);
+  at::Tensor(state.first_scales()).copy_(first_scales);
+  at::Tensor(state.second_moment()).copy_(second_codes);
+  at::Tensor(state.second_scales()).copy_(second_scales);
 }
 
 }  // namespace
@@ -45,6 +134,10 @@ void adamw_update(FlatState& state, const optim::AdamWStep& step) {
     adamw_update_composed(state, step);
     return;
   }
+  if (state.moment_format() == MomentFormat::kInt8) {
+    adamw_int8_update(state, step);
+    return;
+  }
   optim::adamw_update(step,
                       {.weights = elements(state.weights()),
                        .gradient = elements(state.gradient()),
@@ -56,16 +149,22 @@ void adamw_update(FlatState& state, const optim::AdamWStep& step) {
 
 void adamw_update_composed(FlatState& state, const optim::AdamWStep& step) {
   c10::NoGradGuard no_grad;
+  if (state.moment_format() == MomentFormat::kInt8) {
+    adamw_int8_update_composed(state, step);
+    return;
+  }
   const double correction1 = 1 - std::pow(step.beta1, step.step);
   const double correction2 = 1 - std::pow(step.beta2, step.step);
   at::Tensor weights = state.weights();
   at::Tensor m = state.first_moment(), v = state.second_moment();
+  // All memory before the first change: what fails leaves the state as it was.
   const at::Tensor g = state.gradient() * step.gradient_scale;
+  at::Tensor scale = at::empty_like(v);
   weights.narrow(0, 0, state.num_decayed())
       .mul_(1 - step.learning_rate * step.weight_decay);
   m.lerp_(g, 1 - step.beta1);
   v.mul_(step.beta2).addcmul_(g, g, 1 - step.beta2);
-  const at::Tensor scale = v.sqrt().div_(std::sqrt(correction2)).add_(step.eps);
+  at::sqrt_out(scale, v).div_(std::sqrt(correction2)).add_(step.eps);
   weights.addcdiv_(m, scale, -step.learning_rate / correction1);
 }
 

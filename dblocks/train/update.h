@@ -12,7 +12,9 @@ namespace dblocks::train {
 double gradient_norm(const FlatState& state);
 
 /// One AdamW update of the state's weights and moments; see
-/// optim::adamw_update. `step.step` is the number of this update.
+/// optim::adamw_update and, with 8-bit moments, optim::adamw_int8_update.
+/// `step.step` is the number of this update. *Errors*: OutOfMemoryError; the
+/// state is then as before.
 void adamw_update(FlatState& state, const optim::AdamWStep& step);
 
 /// The twin of adamw_update that runs on any device.

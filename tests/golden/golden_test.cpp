@@ -144,7 +144,7 @@ TEST_F(golden_vit, WeightsAfterStepsAgreeAndIdleBlocksKeepTheirBits) {
     shared.zero_gradient();
     const tasks::StepKey key{0, b, blocks[b]->step()};
     train::descend(*blocks[b], block.loss_with_noise(batch(), noise(b)), key,
-                   options, 10);
+                   {.optim = options, .total_steps = 10});
   }
   for (int64_t b = 0; b < task_->num_units(); ++b) {
     const auto visits = std::count(steps.blocks.begin(), steps.blocks.end(), b);

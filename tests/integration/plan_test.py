@@ -39,6 +39,30 @@ class Plan(Program):
                 "--set", "data.train_samples=5000")["peak_bytes"]
             self.assertEqual(peak <= 64 << 20, fits)
 
+    def test_settings_that_fit_are_found_and_plan_as_said(self):
+        plan = self.json_of("plan")
+        limit = plan["peak_bytes"] * 3 // 4
+        tried = self.json_of("plan", f"--memory={limit}")["settings"]
+        self.assertEqual([s["fits"] for s in tried],
+                         [False] * (len(tried) - 1) + [True])
+        self.assertEqual(tried[0]["peak_bytes"], plan["peak_bytes"])
+        chosen = tried[-1]
+        keys = {"train.recompute": chosen["recompute"],
+                "train.micro_batch": chosen["micro_batch"],
+                "optim.moments": chosen["moments"]}
+        flags = [part for key, value in keys.items()
+                 for part in ("--set", f"{key}={value}")]
+        self.assertEqual(self.json_of("plan", *flags)["peak_bytes"],
+                         chosen["peak_bytes"])
+        self.assertAlmostEqual(
+            chosen["peak_bytes"]
+            / self.json_of("memory", *flags)["peak_bytes"], 1, delta=0.1)
+        text = self.expect(
+            run("plan", RECIPE, *FEW, f"--memory={limit}"), 0).stdout
+        self.assertIn("first that fits: --set train.recompute=", text)
+        text = self.expect(run("plan", RECIPE, *FEW, "--memory=1KiB"), 0).stdout
+        self.assertIn("nothing of this fits into", text)
+
     def test_table_for_people_and_sizes_that_are_none(self):
         text = self.expect(run("plan", RECIPE, *FEW), 0).stdout
         self.assertIn("activations", text.splitlines()[0])

@@ -185,6 +185,18 @@ TEST_F(MeterTest, ImpossibleSizeIsAnError) {
   EXPECT_EQ(live(), 0);
 }
 
+TEST_F(MeterTest, ATensorBeyondTheLimitIsRefusedAndChangesNothing) {
+  const at::Tensor held = bytes_tensor(2 * kMiB);
+  set_cpu_limit(cpu_live_bytes() + 3 * kMiB);
+  { const at::Tensor fits = bytes_tensor(3 * kMiB); }
+  const int64_t highest = peak();
+  EXPECT_THROW(bytes_tensor(3 * kMiB + 1), OutOfMemoryError);
+  EXPECT_EQ(live(), 2 * kMiB);
+  EXPECT_EQ(peak(), highest);
+  set_cpu_limit(0);
+  EXPECT_EQ(bytes_tensor(4 * kMiB).numel(), 4 * kMiB);
+}
+
 // The first test of a process that frees what was there before the meter.
 const at::Tensor& older_than_the_meter() {
   static at::Tensor tensor = bytes_tensor(8 * kMiB);

@@ -10,6 +10,7 @@
 #include <cmath>
 #include <vector>
 
+#include "dblocks/core/batch_part.h"
 #include "dblocks/ops/dropout_kernel.h"
 #include "tests/ops/twin.h"
 
@@ -71,6 +72,25 @@ TEST(DropoutTest, Bfloat16DropsTheSameElements) {
   const at::Tensor narrow =
       ops::dropout(at::ones({1000}).to(at::kBFloat16), 0.4);
   EXPECT_TRUE(at::equal(wide.ne(0), narrow.ne(0)));
+}
+
+TEST(DropoutTest, PartsOfABatchDropWhatTheWholeDrops) {
+  // 3 x 37 numbers a sample: parts start inside a group.
+  at::manual_seed(8);
+  const at::Tensor x = at::randn({10, 3, 37});
+  at::manual_seed(9);
+  const at::Tensor whole = ops::dropout(x, 0.4);
+  for (const auto& [first, count] :
+       {std::pair(0, 4), std::pair(4, 5), std::pair(9, 1)}) {
+    const BatchPartGuard part({.first = first, .count = count});
+    at::manual_seed(9);
+    const at::Tensor own = x.narrow(0, first, count).clone().requires_grad_();
+    const at::Tensor y = ops::dropout(own, 0.4);
+    EXPECT_TRUE(at::equal(y, whole.narrow(0, first, count))) << first;
+    y.backward(at::ones(y.sizes()));
+    EXPECT_TRUE(at::equal(own.grad().ne(0), y.ne(0))) << first;
+  }
+  EXPECT_EQ(current_batch_part(), BatchPart());
 }
 
 TEST(DropoutTest, TheKernelDrawsPhiloxWords) {

@@ -58,6 +58,17 @@ TEST(GeluTest, TheTanhFormIsTheFormulaOfItsSource) {
   }
 }
 
+TEST(GeluTest, WithoutAGraphTheValueHasTheSameBits) {
+  at::manual_seed(2);
+  for (const at::ScalarType type : {at::kFloat, at::kBFloat16}) {
+    const at::Tensor x = at::randn({70003}).to(type);
+    const at::Tensor with_graph = x.clone().requires_grad_();
+    EXPECT_FALSE(ops::gelu(x).requires_grad());
+    EXPECT_TRUE(at::equal(ops::gelu(x), ops::gelu(with_graph)));
+    EXPECT_TRUE(at::equal(gelu_tanh(x), gelu_tanh(with_graph)));
+  }
+}
+
 TEST(GeluTest, NanAndInfinityPassThrough) {
   const float inf = std::numeric_limits<float>::infinity();
   const at::Tensor x = at::tensor({std::nanf(""), inf}).requires_grad_();

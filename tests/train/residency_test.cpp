@@ -63,6 +63,25 @@ TEST(ResidencyTest, ResidentStateIsWeightsGradientMomentsAndAverageOfOneBlock) {
   EXPECT_LE(*seen.rbegin(), five_buffers * 1.1);
 }
 
+TEST(ResidencyTest, EightBitMomentsBringSixteenBytesAWeightToTen) {
+  memory::install_cpu_meter();
+  RunSetup setup = with_layers(2, 1);
+  setup.task.method = tasks::Method::kEndToEnd;
+  setup.task.shape.options.width = 256;
+  setup.task.shape.options.mlp_width = 512;
+  setup.optim.ema_decay = 0;
+  const data::Dataset images = testing::toy_images();
+  const auto bytes_a_weight = [&](MomentFormat moments) {
+    setup.optim.moments = moments;
+    const StepMemory unit = measure_step_memory(setup, images).front();
+    return static_cast<double>(unit.state_bytes) /
+           static_cast<double>(unit.num_parameters);
+  };
+  EXPECT_NEAR(bytes_a_weight(MomentFormat::kFp32), 16, 0.01);
+  // 4 for weight and gradient, 1 and 4 / 256 for each moment.
+  EXPECT_NEAR(bytes_a_weight(MomentFormat::kInt8), 10.03, 0.03);
+}
+
 TEST(ResidencyTest, TheBlockStepPeaksFarBelowTheEndToEndStep) {
   memory::install_cpu_meter();
   RunSetup setup = with_layers(6, 3);

@@ -150,6 +150,47 @@ TEST(SamenessTest, SharedPartsResumeExactlyToo) {
             contents(setup, folder.path() / "whole"));
 }
 
+TEST(SamenessTest, EightBitMomentsResumeExactlyToo) {
+  for (RunSetup setup : {toy_setup(), shared_setup()}) {
+    TemporaryFolder folder;
+    setup.optim.moments = MomentFormat::kInt8;
+    train_toy(setup, folder.path() / "whole");
+    for (const int64_t stop : {3, 8, 17, -1}) {
+      train_toy(setup, folder.path() / "parts", {}, stop);
+    }
+    const auto whole = contents(setup, folder.path() / "whole");
+    EXPECT_EQ(contents(setup, folder.path() / "parts"), whole);
+    const std::string& moments = whole.at("0/optimizer.safetensors");
+    EXPECT_NE(moments.find("\"U8\""), std::string::npos);
+    EXPECT_NE(moments.find("\"second_moment_scales."), std::string::npos);
+  }
+}
+
+TEST(SamenessTest, MomentsOfAnotherFormatAreRefused) {
+  TemporaryFolder folder;
+  RunSetup setup = toy_setup();
+  train_toy(setup, folder.path(), {}, 3);
+  setup.optim.moments = MomentFormat::kInt8;
+  try {
+    train_toy(setup, folder.path());
+    FAIL() << "read";
+  } catch (const CheckpointError& error) {
+    EXPECT_NE(std::string(error.what()).find("expected U8"), std::string::npos)
+        << error.what();
+  }
+}
+
+TEST(SamenessTest, RecomputedLayersTrainTheSameBlocks) {
+  TemporaryFolder folder;
+  RunSetup setup = toy_setup();
+  setup.task.blocks.num_blocks = 1;
+  train_toy(setup, folder.path() / "kept");
+  const auto kept = contents(setup, folder.path() / "kept");
+  setup.task.recompute = true;
+  train_toy(setup, folder.path() / "recomputed");
+  EXPECT_EQ(contents(setup, folder.path() / "recomputed"), kept);
+}
+
 TEST(SamenessTest, ALostCommitOfSharedPartsFallsBackToTheOneBefore) {
   TemporaryFolder folder;
   const RunSetup setup = shared_setup();

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "dblocks/memory/meter.h"
+#include "dblocks/train/memory_choice.h"
 #include "dblocks/train/memory_probe.h"
 #include "dblocks/train/step_plan.h"
 #include "tests/train/toy_run.h"
@@ -135,6 +136,51 @@ const std::vector<Case>& cases() {
          s.task.shape.options.dropout = 0.1;
          s.loader.batch_size = 4;
        }},
+      {"recomputed, B 1",
+       [](RunSetup& s) {
+         s.task.blocks.num_blocks = 1;
+         s.task.recompute = true;
+       }},
+      {"recomputed, B 1, batch 64",
+       [](RunSetup& s) {
+         s.task.blocks.num_blocks = 1;
+         s.task.recompute = true;
+         s.loader.batch_size = 64;
+       }},
+      {"recomputed, B 2, dropout, bf16",
+       [](RunSetup& s) {
+         s.task.blocks.num_blocks = 2;
+         s.task.recompute = true;
+         s.task.shape.options.dropout = 0.1;
+         s.task.shape.compute = at::kBFloat16;
+       }},
+      {"recomputed, end to end",
+       [](RunSetup& s) {
+         s.task.method = tasks::Method::kEndToEnd;
+         s.task.recompute = true;
+       }},
+      {"micro-batches of 5 in 64",
+       [](RunSetup& s) {
+         s.loader.batch_size = 64;
+         s.train.micro_batch = 5;
+       }},
+      {"recomputed micro-batches, dropout",
+       [](RunSetup& s) {
+         s.task.blocks.num_blocks = 1;
+         s.loader.batch_size = 64;
+         s.train.micro_batch = 16;
+         s.task.recompute = true;
+         s.task.shape.options.dropout = 0.1;
+       }},
+      {"8-bit moments",
+       [](RunSetup& s) { s.optim.moments = MomentFormat::kInt8; }},
+      {"8-bit moments, shared parts, width 96",
+       [](RunSetup& s) {
+         share_parts(s);
+         s.optim.moments = MomentFormat::kInt8;
+         s.task.shape.options.width = 96;
+         s.task.shape.options.mlp_width = 384;
+       }},
   };
   return all;
 }
@@ -215,6 +261,53 @@ TEST(StepPlanTest, PartsOfAPlanAddUpToItsPeak) {
     EXPECT_EQ(p.moments_bytes, 2 * p.weights_bytes);
     EXPECT_GT(p.buffer_bytes, 0);
   }
+}
+
+TEST(MemoryChoiceTest, ARunThatFitsIsLeftAlone) {
+  const auto tried = settings_for_memory(base_setup(), int64_t{1} << 40);
+  ASSERT_EQ(tried.size(), 1U);
+  EXPECT_FALSE(tried[0].recompute);
+  EXPECT_EQ(tried[0].micro_batch, 0);
+  EXPECT_EQ(tried[0].moments, MomentFormat::kFp32);
+}
+
+TEST(MemoryChoiceTest, TheCheapestSettingsThatFitComeLast) {
+  RunSetup setup = base_setup();
+  setup.task.blocks.num_blocks = 1;
+  setup.loader.batch_size = 64;
+  const int64_t whole =
+      settings_for_memory(setup, int64_t{1} << 40).front().peak_bytes;
+  for (const double share : {0.9, 0.6, 0.45, 0.35}) {
+    const auto limit = static_cast<int64_t>(static_cast<double>(whole) * share);
+    const auto tried = settings_for_memory(setup, limit);
+    ASSERT_GT(tried.size(), 1U);
+    EXPECT_LE(tried.back().peak_bytes, limit) << share;
+    for (size_t i = 0; i + 1 < tried.size(); ++i) {
+      EXPECT_GT(tried[i].peak_bytes, limit);
+      if (tried[i].moments == tried[i + 1].moments) {
+        EXPECT_LE(tried[i].relative_time, tried[i + 1].relative_time);
+      }
+    }
+    // What was chosen is what the planner says of a run with those settings.
+    int64_t peak = 0;
+    for (const memory::UnitPlan& p :
+         plan_steps(with_settings(setup, tried.back()))) {
+      peak = std::max(peak, p.peak_bytes);
+    }
+    EXPECT_EQ(peak, tried.back().peak_bytes);
+  }
+}
+
+TEST(MemoryChoiceTest, EightBitMomentsAreTheLastResort) {
+  const auto tried = settings_for_memory(base_setup(), 1000);
+  EXPECT_GT(tried.back().peak_bytes, 1000);
+  EXPECT_EQ(tried.back().moments, MomentFormat::kInt8);
+  const auto first_int8 =
+      std::ranges::find(tried, MomentFormat::kInt8, &MemorySettings::moments);
+  EXPECT_TRUE(std::all_of(first_int8, tried.end(), [](const auto& s) {
+    return s.moments == MomentFormat::kInt8;
+  }));
+  EXPECT_GT(first_int8 - tried.begin(), 1);
 }
 
 TEST(StepPlanTest, LargestBatchFitsAndOneMoreDoesNot) {

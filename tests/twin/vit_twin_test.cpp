@@ -167,7 +167,8 @@ class Trace {
       batches_[prefix + "noise"] = noise.epsilon;
     }
     const train::StepResult result =
-        train::block_step(*states_[unit], batch, key, case_.optim, kNumSteps);
+        train::block_step(*states_[unit], batch, key,
+                          {.optim = case_.optim, .total_steps = kNumSteps});
     losses_.push_back(result.loss);
     learning_rates_.push_back(result.learning_rate);
   }

@@ -1,0 +1,28 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <span>
+
+#include "dblocks/core/fields.h"
+
+namespace dblocks {
+
+/// How the optimiser's two moments are stored.
+enum class MomentFormat {
+  kFp32,
+  kInt8,  ///< a byte each and a float32 scale per kMomentBlock elements
+};
+
+inline constexpr auto kMomentFormatNames =
+    std::to_array<EnumName<MomentFormat>>(
+        {{MomentFormat::kFp32, "fp32"}, {MomentFormat::kInt8, "int8"}});
+inline auto enum_names(MomentFormat) {
+  return std::span(kMomentFormatNames);
+}
+
+/// Elements of 8-bit moments that share a scale.
+inline constexpr int64_t kMomentBlock = 256;
+
+}  // namespace dblocks
