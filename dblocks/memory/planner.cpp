@@ -407,8 +407,7 @@ Operations body(const StepShape& shape, const UnitShape& unit) {
   for (int64_t layer = 0; layer < unit.num_layers; ++layer) {
     // A classifier's head reads the first token of the last layer and no other.
     const bool is_last = layer + 1 == unit.num_layers;
-    const int64_t rows =
-        is_last && !shape.generates_images ? 1 : shape.tokens;
+    const int64_t rows = is_last && !shape.generates_images ? 1 : shape.tokens;
     if (shape.recompute && !is_last) {
       add_recomputed_layer(shape, list);
     } else {

@@ -71,9 +71,8 @@ LossValue ImageDenoisingUnit::loss(const LabelledBatch& batch,
   const at::Device device = batch.images.device();
   noise.sigma = noise.sigma.narrow(0, part.first, part.count).to(device);
   noise.epsilon = noise.epsilon.narrow(0, part.first, part.count).to(device);
-  const at::Tensor labels =
-      drop_labels(batch.labels, network_->shape().num_classes,
-                  options_.label_dropout, key);
+  const at::Tensor labels = drop_labels(
+      batch.labels, network_->shape().num_classes, options_.label_dropout, key);
   LossValue value =
       loss_with_noise(narrow({batch.images, labels}, part), noise);
   value.loss = value.loss * (static_cast<double>(part.count) /
