@@ -46,6 +46,7 @@ void add_report(CLI::App& app, CommonFlags& flags, Action& action);
 void add_compare(CLI::App& app, CommonFlags& flags, Action& action);
 void add_plan(CLI::App& app, CommonFlags& flags, Action& action);
 void add_predict(CLI::App& app, CommonFlags& flags, Action& action);
+void add_sweep(CLI::App& app, CommonFlags& flags, Action& action);
 void add_sample(CLI::App& app, CommonFlags& flags, Action& action);
 void add_data(CLI::App& app, CommonFlags& flags, Action& action);
 

@@ -11,12 +11,16 @@
 #include <filesystem>
 #include <memory>
 #include <nlohmann/json.hpp>
+#include <utility>
 #include <vector>
 
 #include "cli/image_grid.h"
 #include "cli/output.h"
 #include "cli/run_data.h"
+#include "cli/run_record.h"
 #include "dblocks/core/log.h"
+#include "dblocks/report/image_evaluation.h"
+#include "dblocks/report/png.h"
 #include "dblocks/tasks/image_comparison.h"
 #include "dblocks/tasks/image_denoising_unit.h"
 #include "dblocks/tasks/image_features.h"
@@ -26,10 +30,10 @@
 namespace dblocks::cli {
 namespace {
 
-using Json = nlohmann::ordered_json;
-
 constexpr int64_t kImagesAtOnce = 500;
 constexpr int64_t kGridColumns = 8;
+/// A larger picture is not shown in the report.
+constexpr size_t kMaxGridBytes = size_t{8} << 20;
 
 /// Pixels of all readable samples, [N, Y, X, C].
 at::Tensor pixels_of(const data::Dataset& set) {
@@ -151,40 +155,63 @@ at::Tensor grid_images(const at::Tensor& pixels, int64_t num_classes) {
   return pixels.index_select(0, at::tensor(order));
 }
 
-/// What is measured of a set of drawn images.
-Json compare(const at::Tensor& drawn,
-             const at::Tensor& real,
-             const tasks::ImageFeatures& features,
-             int64_t neighbours,
-             const std::string& reference) {
+report::ImageScore compare(const at::Tensor& drawn,
+                           const at::Tensor& real,
+                           const tasks::ImageFeatures& features,
+                           int64_t neighbours,
+                           const std::string& reference) {
   const tasks::ImageComparison found =
       tasks::compare_images(drawn, real, features, neighbours);
-  return {{"name", fmt::format("{}, no resize, {} images against {}",
-                               features.name(), drawn.size(0), reference)},
-          {"features", features.name()},
-          {"frechet_distance", found.frechet_distance},
-          {"precision", found.precision},
-          {"recall", found.recall},
-          {"neighbours", neighbours},
-          {"neighbour_images", found.num_neighbour_images}};
+  return {.name = fmt::format("{}, no resize, {} images against {}",
+                              features.name(), drawn.size(0), reference),
+          .frechet_distance = found.frechet_distance,
+          .precision = found.precision,
+          .recall = found.recall,
+          .neighbours = neighbours,
+          .num_neighbour_images = found.num_neighbour_images};
 }
 
-void print(const Json& json) {
-  for (const Json& c : json["comparisons"]) {
+void print(const report::ImageEvaluation& evaluation) {
+  for (const report::ImageScore& s : evaluation.scores) {
     print_line(fmt::format(
-        "Frechet distance {:.4f}, precision {:.3f}, recall "
-        "{:.3f} ({})",
-        c["frechet_distance"].get<double>(), c["precision"].get<double>(),
-        c["recall"].get<double>(), c["name"].get<std::string>()));
+        "Frechet distance {:.4f}, precision {:.3f}, recall {:.3f} ({})",
+        s.frechet_distance, s.precision, s.recall, s.name));
   }
-  if (json.contains("asked_class_share")) {
-    print_line(
-        fmt::format("put in the asked class: {} of the images",
-                    format_percent(json["asked_class_share"].get<double>())));
+  if (evaluation.asked_class_share) {
+    print_line(fmt::format("put in the asked class: {} of the images",
+                           format_percent(*evaluation.asked_class_share)));
   }
-  for (size_t i = 0; i < json["block_loss"].size(); ++i) {
+  for (size_t i = 0; i < evaluation.block_loss.size(); ++i) {
     print_line(fmt::format("block {}: loss {:.4f} on test images", i,
-                           json["block_loss"][i].get<double>()));
+                           evaluation.block_loss[i]));
+  }
+}
+
+/// Keeps the evaluation in the run for its report, and a picture of the images.
+/// The figures are printed by now, so a run that cannot be written is worth no
+/// more than a warning.
+void keep(const std::string& run,
+          report::ImageEvaluation evaluation,
+          const at::Tensor& drawn,
+          int64_t num_classes) {
+  try {
+    const std::filesystem::path folder(run);
+    if (drawn.size(0) >= num_classes) {
+      const at::Tensor grid = grid_images(drawn, num_classes);
+      const std::string png =
+          report::png_bytes(image_grid(grid, grid.size(0) / num_classes));
+      replace_file(folder / kSampleGridName, png);
+      if (png.size() <= kMaxGridBytes) {
+        evaluation.grid_png_base64 = report::base64(
+            {reinterpret_cast<const uint8_t*>(png.data()), png.size()});
+      }
+    }
+    replace_file(
+        folder / kImageEvaluationName,
+        report::to_json(evaluation, report::Detail::kAll).dump() + "\n");
+  } catch (const Error& error) {
+    log().warn("[eval] the evaluation is not kept in the run: {}",
+               error.what());
   }
 }
 
@@ -233,48 +260,36 @@ ExitCode evaluate_images(const CommonFlags& flags,
   const std::string reference =
       fmt::format("the {} {} images of {}", real.size(0),
                   is_train ? "training" : "test", info.name);
-  Json json{{"run", run},
-            {"method", enum_name(setup.task.method)},
-            {"steps", reader.checkpoints().steps()},
-            {"samples", options.samples},
-            {"sampling_steps", setup.sampling.steps},
-            {"guidance", setup.sampling.guidance},
-            {"seed", options.seed},
-            {"sampling_seconds", seconds},
-            {"comparisons", Json::array()}};
-  const auto add = [&](const tasks::ImageFeatures& features) {
-    json["comparisons"].push_back(
-        compare(drawn, real, features, options.neighbours, reference));
-  };
+  report::ImageEvaluation evaluation{
+      .run = run,
+      .method = std::string(enum_name(setup.task.method)),
+      .dataset = info.name,
+      .steps = reader.checkpoints().steps(),
+      .num_images = options.samples,
+      .sampling_steps = static_cast<int64_t>(
+          tasks::sampling_schedule(reader.task(), setup.sampling).size()),
+      .guidance = setup.sampling.guidance,
+      .seed = options.seed,
+      .sampling_seconds = seconds};
   if (classifier) {
-    add(*classifier);
-    json["asked_class_share"] = classifier->classes(drawn)
-                                    .eq(at::tensor(request.labels))
-                                    .to(at::kDouble)
-                                    .mean()
-                                    .item<double>();
+    evaluation.asked_class_share = classifier->classes(drawn)
+                                       .eq(at::tensor(request.labels))
+                                       .to(at::kDouble)
+                                       .mean()
+                                       .item<double>();
+    evaluation.scores.push_back(
+        compare(drawn, real, *classifier, options.neighbours, reference));
   } else {
-    add(tasks::PixelFeatures());
+    evaluation.scores.push_back(compare(drawn, real, tasks::PixelFeatures(),
+                                        options.neighbours, reference));
   }
-  json["block_loss"] = unit_losses(context, reader, test, device);
+  evaluation.block_loss = unit_losses(context, reader, test, device);
   if (flags.json) {
-    print_line(json.dump(2));
+    print_line(report::to_json(evaluation, report::Detail::kScores).dump(2));
   } else {
-    print(json);
+    print(evaluation);
   }
-  try {
-    const std::filesystem::path folder(run);
-    replace_file(folder / kImageEvaluationName, json.dump(2) + "\n");
-    if (options.samples >= info.num_classes()) {
-      const at::Tensor grid = grid_images(drawn, info.num_classes());
-      replace_file(folder / kSampleGridName,
-                   report::png_bytes(
-                       image_grid(grid, grid.size(0) / info.num_classes())));
-    }
-  } catch (const Error& error) {
-    log().warn("[eval] the evaluation is not kept in the run: {}",
-               error.what());
-  }
+  keep(run, std::move(evaluation), drawn, info.num_classes());
   return ExitCode::kDone;
 }
 

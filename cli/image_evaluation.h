@@ -11,8 +11,7 @@
 
 namespace dblocks::cli {
 
-/// Files that it leaves in the run.
-inline constexpr const char* kImageEvaluationName = "image_eval.json";
+/// The picture that it leaves in the run.
 inline constexpr const char* kSampleGridName = "samples.png";
 
 /// Draws images and compares them with real ones; prints and keeps the figures.

@@ -17,6 +17,7 @@ int main(int argc, char** argv) {
   dblocks::cli::add_predict(app, flags, action);
   dblocks::cli::add_sample(app, flags, action);
   dblocks::cli::add_report(app, flags, action);
+  dblocks::cli::add_sweep(app, flags, action);
   dblocks::cli::add_compare(app, flags, action);
   dblocks::cli::add_plan(app, flags, action);
   dblocks::cli::add_memory(app, flags, action);

@@ -109,6 +109,7 @@ RunRecord read_run(const std::filesystem::path& root) {
           .steps = c.train.steps,
           .batch_size = c.data.batch_size,
           .version = DBLOCKS_VERSION,
+          .generates_images = c.generates_images(),
           .recipe = recipe_rows(c, text)};
   for (int64_t block = 0; block < task->num_units(); ++block) {
     page.blocks.push_back({.first_layer = task->layers(block).first,
@@ -124,6 +125,9 @@ RunRecord read_run(const std::filesystem::path& root) {
   }
   attempt(page, [&] {
     page.evaluation = report::read_evaluation(root / kEvaluationName);
+  });
+  attempt(page, [&] {
+    page.images = report::read_image_evaluation(root / kImageEvaluationName);
   });
   attempt(page, [&] {
     page.memory = report::read_memory_record(root / kMemoryName);

@@ -135,12 +135,13 @@ int64_t RunPage::steps_done(size_t block) const {
 }
 
 bool RunPage::is_evaluation_old() const {
-  if (!evaluation) {
+  if (!evaluation && !images) {
     return false;
   }
+  const std::vector<int64_t>& then =
+      evaluation ? evaluation->steps : images->steps;
   for (size_t block = 0; block < blocks.size(); ++block) {
-    if (block >= evaluation->steps.size() ||
-        evaluation->steps[block] != blocks[block].checkpoint_step) {
+    if (block >= then.size() || then[block] != blocks[block].checkpoint_step) {
       return true;
     }
   }
@@ -180,7 +181,9 @@ std::string run_page_html(const RunPage& page) {
             {"problems", page.problems},
             {"blocks", Json::array()},
             {"partition", nullptr},
+            {"generates_images", page.generates_images},
             {"evaluation", nullptr},
+            {"images", nullptr},
             {"is_evaluation_old", page.is_evaluation_old()},
             {"memory", nullptr},
             {"recipe", Json::array()},
@@ -193,6 +196,9 @@ std::string run_page_html(const RunPage& page) {
   }
   if (page.evaluation) {
     json["evaluation"] = evaluation_json(*page.evaluation);
+  }
+  if (page.images) {
+    json["images"] = to_json(*page.images, Detail::kAll);
   }
   if (page.memory) {
     json["memory"] = {

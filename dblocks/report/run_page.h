@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "dblocks/report/evaluation.h"
+#include "dblocks/report/image_evaluation.h"
 #include "dblocks/report/training_log.h"
 
 namespace dblocks::report {
@@ -74,7 +75,9 @@ struct RunPage {
   std::string version;
   std::vector<BlockState> blocks;
   std::optional<PartitionChart> partition;
+  bool generates_images = false;  ///< else it classifies
   std::optional<Evaluation> evaluation;
+  std::optional<ImageEvaluation> images;
   std::optional<MemoryRecord> memory;
   std::vector<RecipeRow> recipe;
   std::vector<NamedValue> training_environment;

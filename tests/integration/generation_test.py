@@ -2,10 +2,12 @@
 """Image generation driven as a user would; DBLOCKS_PROGRAM names the program."""
 
 import json
+import shutil
 import struct
 import zipfile
 import zlib
 
+import browser
 from program_test import Program, ROOT, run
 
 RECIPE = str(ROOT / "recipes" / "debug_dit.toml")
@@ -78,7 +80,7 @@ class Generation(Program):
                  "--threads", "1", "--json"]
         found = json.loads(
             self.expect(run("eval", self.run_folder, *small), 0).stdout)
-        (pixels,) = found["comparisons"]
+        (pixels,) = found["scores"]
         self.assertEqual(pixels["name"], "pixels, no resize, 24 images against "
                          "the 200 test images of fashion_mnist")
         self.assertGreater(pixels["frechet_distance"], 0)
@@ -92,10 +94,54 @@ class Generation(Program):
         found = json.loads(self.expect(run(
             "eval", self.run_folder, *small, "--set",
             f"evaluation.classifier={classifier}"), 0).stdout)
-        self.assertRegex(found["comparisons"][0]["name"],
+        self.assertRegex(found["scores"][0]["name"],
                          r"^classifier-[0-9a-f]{8}, no resize, 24 images")
         self.assertTrue(0 <= found["asked_class_share"] <= 1)
-        self.assertTrue((self.run_folder / "image_eval.json").exists())
+        self.expect(run("report", self.run_folder), 0)
+        page = (self.run_folder / "report.html").read_text()
+        self.assertTrue(found["scores"][0]["name"] in page)
+
+        if browser.missing():
+            return
+        with browser.Browser() as window:
+            window.open(self.run_folder / "report.html")
+            self.assertEqual(window.console(), [])
+            text = window.run("return document.body.innerText")
+            self.assertNotIn("[object", text)
+            self.assertNotIn("undefined", text)
+            self.assertNotIn("NaN", text)
+            self.assertIn("FRECHET DISTANCE", text.upper())
+            self.assertEqual(window.run(
+                "return document.querySelector('img.grid').naturalWidth"), 56)
+
+    def test_a_table_of_runs_is_trained_once_and_summed_up(self):
+        table = self.folder / "table.toml"
+        table.write_text(
+            f'recipe = "{RECIPE}"\nseeds = [0, 1]\n'
+            'set = "train.steps=3 optim.warmup_steps=1 data.test_samples=50 '
+            'data.train_samples=100"\n'
+            'evaluate = "evaluation.samples=8 sampling.steps=3"\n'
+            '[variants]\nequal = ""\nlog = "partition.kind=log_uniform"\n')
+        out = self.folder / "table"
+        sweep = ["sweep", table, "--out", out, "--threads", "1"]
+        text = self.expect(run(*sweep), 0).stdout
+        rows = (out / "table.csv").read_text().splitlines()
+        self.assertEqual(rows[0], "variant,seed,run,frechet_distance,"
+                         "precision,recall")
+        self.assertEqual([row.rsplit(",", 3)[0] for row in rows[1:]],
+                         ["equal,0,equal_seed_0", "equal,1,equal_seed_1",
+                          "log,0,log_seed_0", "log,1,log_seed_1"])
+        distances = [float(row.split(",")[3]) for row in rows[1:]]
+        self.assertEqual(len(set(distances)), 4)
+        mean = f"| equal | 2 | {sum(distances[:2]) / 2:.4f} +- "
+        self.assertIn(mean, (out / "table.md").read_text())
+        self.assertIn(mean, text)
+        again = self.expect(run(*sweep), 0).stdout
+        self.assertEqual(again.count(": done"), 4)
+        self.assertNotIn(": training", again)
+        table.write_text(table.read_text().replace("log_uniform", "nothing"))
+        shutil.rmtree(out / "log_seed_1")
+        self.expect(run(*sweep), 2)
 
     def test_what_cannot_be_is_said(self):
         def refused(code, word, *arguments):

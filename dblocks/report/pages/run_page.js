@@ -5,7 +5,8 @@ const numBlocks = run.blocks.length;
 const isBlockwise = run.method === "diffusion_blocks";
 const stepsDone = run.blocks.reduce((sum, b) => sum + b.steps_done, 0);
 const stepsAsked = run.steps * numBlocks;
-const evaluation = run.evaluation;
+const evaluation = run.evaluation, images = run.images;
+const isEvaluated = Boolean(run.generates_images ? images : evaluation);
 const quoted = evaluation
   ? evaluation.readouts.find((r) => r.name === evaluation.headline) || evaluation.readouts[0]
   : null;
@@ -29,7 +30,7 @@ function notices() {
     add(`Trained ${count(stepsDone)} of ${count(stepsAsked)} steps so far. When there is more, `,
         command("report"), " draws this page anew.");
   }
-  if (!evaluation) {
+  if (!isEvaluated) {
     add("Not evaluated yet: ", command("eval"), ", then ", command("report"));
   } else if (run.is_evaluation_old) {
     add("Trained on since it was evaluated: ", command("eval"), ", then ", command("report"));
@@ -50,7 +51,10 @@ function tiles() {
   const memory = run.memory;
   const units = plural(numBlocks, isBlockwise ? "block" : "unit");
   return el("div", {class: "tiles"},
-    tile(term("accuracy", "Test accuracy"), quoted ? percent(quoted.accuracy) : "\u2013",
+    run.generates_images
+      ? tile(term("frechet", "Frechet distance"), images ? fixed(images.scores[0].frechet_distance) : "\u2013",
+             images ? plural(images.num_images, "image") : "not evaluated")
+      : tile(term("accuracy", "Test accuracy"), quoted ? percent(quoted.accuracy) : "\u2013",
          quoted ? `${words(quoted.name)}, ${plural(evaluation.num_images, "image")}` : "not evaluated"),
     tile(term("peak"), memory ? bytes(memory.peak_bytes) : "\u2013",
          memory ? [(memory.peak_bytes / memory.end_to_end_peak_bytes).toFixed(2), " of ",
@@ -150,13 +154,15 @@ function trainingSection() {
   const key = () => numBlocks > 1 ? legend(loss) : null;
   const xLabel = numBlocks > 1 ? "step of the block" : "step";
   return section("training", "Training",
-    [term("loss", "Loss"), " and ", term("training_accuracy", "accuracy"),
+    [term("loss", "Loss"),
+     ...(run.generates_images ? [] : [" and ", term("training_accuracy", "accuracy")]),
      ` on training batches, ${plural(entries, "log entry", "log entries")}.`],
     el("div", {class: "pair"},
       card(el("h3", {}, "Loss"), key(),
         curves("Training loss of each block", 280, loss, {xLabel, format: short, exact: (v) => fixed(v)}),
         loss.some((s) => s.band)
           ? note("Bold: mean over a stretch of steps. Pale: its least and greatest entries.") : null),
+      run.generates_images ? null :
       card(el("h3", {}, isBlockwise ? "Accuracy under noise" : "Accuracy"), key(),
         curves("Training accuracy of each block", 280, accuracy,
           {xLabel, floor: 0, ceiling: 1, format: (v) => percent(v, 0), exact: (v) => percent(v, 1)}))));
@@ -334,6 +340,26 @@ function samplesSection() {
     ...group("The most confident mistakes", evaluation.samples.filter((s) => s.is_mistake)));
 }
 
+function imagesSection() {
+  if (!images) {
+    return section("images", "Images", ["Not drawn yet. ", command("eval"), " draws some and measures them."]);
+  }
+  const columns = [{head: "compared by"}, {head: term("frechet", "Frechet distance"), number: true},
+                   {head: term("precision"), number: true}, {head: term("recall"), number: true}];
+  const rows = images.scores.map((s) => [s.name, fixed(s.frechet_distance), percent(s.precision), percent(s.recall)]);
+  const losses = images.block_loss.map((loss, i) =>
+    [isBlockwise ? "block " + i : words(run.method), fixed(loss)]);
+  return section("images", "Images",
+    [`${plural(images.num_images, "image")} in ${plural(images.sampling_steps, "step")} with a guidance of `,
+     `${images.guidance}, seed ${images.seed}, drawn in ${duration(images.sampling_seconds)}.`,
+     images.asked_class_share === undefined ? null
+       : ` A classifier puts ${percent(images.asked_class_share)} of them into the class that was asked for.`],
+    images.png ? card(el("img", {class: "grid", alt: "Drawn images, a row for each class",
+                                      src: "data:image/png;base64," + images.png})) : null,
+    card(table(columns, rows)),
+    card(table([{head: "trained"}, {head: term("test_loss"), number: true}], losses)));
+}
+
 function recipeTable(rows) {
   const columns = [{head: "key"}, {head: "value"}, {head: term("origin")}];
   return el("div", {class: "recipe"}, table(columns, rows.map(([key, value, unit, origin, meaning]) => [
@@ -365,9 +391,10 @@ function environmentSection() {
 }
 
 function build() {
-  const sections = [partitionSection(), trainingSection(), accuracySection(), memorySection(),
-                    calibrationSection(), samplesSection(), recipeSection(), environmentSection(),
-                    definitions()];
+  const results = run.generates_images ? [imagesSection(), memorySection()]
+    : [accuracySection(), memorySection(), calibrationSection(), samplesSection()];
+  const sections = [partitionSection(), trainingSection(), ...results, recipeSection(),
+                    environmentSection(), definitions()];
   add(document.getElementById("page"), [
     el("header", {},
       el("div", {class: "over"}, isBlockwise ? "Run, trained block by block" : "Run, baseline"),
