@@ -56,6 +56,10 @@ DType file_type(at::ScalarType type) {
   return DType::kF32;
 }
 
+int64_t padded(int64_t count) {
+  return (count + kAlignment - 1) / kAlignment * kAlignment;
+}
+
 std::string shape_text(const std::vector<int64_t>& shape) {
   return fmt::format("[{}]", fmt::join(shape, ", "));
 }
@@ -63,41 +67,97 @@ std::string shape_text(const std::vector<int64_t>& shape) {
 }  // namespace
 
 FlatState::FlatState(std::vector<NamedParameter> parameters) {
-  std::stable_partition(parameters.begin(), parameters.end(),
-                        [](const auto& p) { return p.decayed; });
-  int64_t end = 0;
-  for (const NamedParameter& p : parameters) {
-    slots_.push_back({p.name, p.tensor.sizes().vec(), end, p.tensor.numel()});
-    num_parameters_ += p.tensor.numel();
-    end += (p.tensor.numel() + kAlignment - 1) / kAlignment * kAlignment;
-    if (p.decayed) {
-      num_decayed_ = end;
-    }
-  }
-  c10::NoGradGuard no_grad;
+  lay_out(parameters);
   const auto options =
       parameters.empty()
           ? at::TensorOptions(at::kFloat)
           : parameters.front().tensor.options().requires_grad(std::nullopt);
-  weights_ = at::zeros({end}, options);
-  gradient_ = at::zeros({end}, options);
-  first_moment_ = at::zeros({end}, options);
-  second_moment_ = at::zeros({end}, options);
+  c10::NoGradGuard no_grad;
+  weights_ = at::empty({num_elements_}, options);
+  first_moment_ = at::empty({num_elements_}, options);
+  second_moment_ = at::empty({num_elements_}, options);
+  take_over(parameters, Contents::kNothing);
+  zero_gradient();
+}
+
+FlatState::FlatState(std::vector<NamedParameter> parameters,
+                     const at::Tensor& storage,
+                     bool has_average,
+                     Contents contents) {
+  lay_out(parameters);
+  const at::Tensor all = storage.view(at::kFloat);
+  DBLOCKS_ASSERT(all.numel() >= num_elements_ * (has_average ? 4 : 3),
+                 "the storage of a state is too small");
+  int64_t end = 0;
+  const auto next = [&] {
+    end += num_elements_;
+    return all.narrow(0, end - num_elements_, num_elements_);
+  };
+  weights_ = next();
+  first_moment_ = next();
+  second_moment_ = next();
+  if (has_average) {
+    average_ = next();
+  }
+  take_over(parameters, contents);
+}
+
+int64_t FlatState::storage_bytes(const std::vector<NamedParameter>& parameters,
+                                 bool has_average) {
+  int64_t elements = 0;
+  for (const NamedParameter& p : parameters) {
+    elements += padded(p.tensor.numel());
+  }
+  return elements * static_cast<int64_t>(sizeof(float)) * (has_average ? 4 : 3);
+}
+
+/// Gives each parameter its place, and puts `parameters` into that order.
+void FlatState::lay_out(std::vector<NamedParameter>& parameters) {
+  std::stable_partition(parameters.begin(), parameters.end(),
+                        [](const auto& p) { return p.decayed; });
+  for (const NamedParameter& p : parameters) {
+    slots_.push_back(
+        {p.name, p.tensor.sizes().vec(), num_elements_, p.tensor.numel()});
+    num_parameters_ += p.tensor.numel();
+    num_elements_ += padded(p.tensor.numel());
+    if (p.decayed) {
+      num_decayed_ = num_elements_;
+    }
+  }
+  attached_.resize(slots_.size());
+}
+
+/// Points `parameters` to the buffers, which take their values if they hold
+/// nothing yet.
+void FlatState::take_over(const std::vector<NamedParameter>& parameters,
+                          Contents contents) {
+  c10::NoGradGuard no_grad;
+  if (contents == Contents::kNothing) {
+    weights_.zero_();
+    first_moment_.zero_();
+    second_moment_.zero_();
+  }
   for (size_t i = 0; i < slots_.size(); ++i) {
-    const Slot& slot = slots_[i];
-    weights_.narrow(0, slot.offset, slot.count)
-        .view(slot.shape)
-        .copy_(parameters[i].tensor);
-    point_to_slot(parameters[i].tensor, slot);
+    if (contents == Contents::kNothing) {
+      view_of(weights_, slots_[i]).copy_(parameters[i].tensor);
+    }
+    attach_to_slot(parameters[i].tensor, i);
+  }
+  if (contents == Contents::kNothing && average_.defined()) {
+    average_.copy_(weights_);
   }
 }
 
-void FlatState::point_to_slot(at::Tensor parameter, const Slot& slot) const {
-  const auto view = [&slot](const at::Tensor& flat) {
-    return flat.narrow(0, slot.offset, slot.count).view(slot.shape);
-  };
-  parameter.set_data(view(weights_));
-  parameter.mutable_grad() = view(gradient_);
+at::Tensor FlatState::view_of(const at::Tensor& flat, const Slot& slot) {
+  return flat.narrow(0, slot.offset, slot.count).view(slot.shape);
+}
+
+void FlatState::attach_to_slot(const at::Tensor& parameter, size_t slot) {
+  attached_[slot] = parameter;
+  attached_[slot].set_data(view_of(weights_, slots_[slot]));
+  if (gradient_.defined()) {
+    attached_[slot].mutable_grad() = view_of(gradient_, slots_[slot]);
+  }
 }
 
 void FlatState::attach(const std::vector<NamedParameter>& parameters) {
@@ -109,7 +169,7 @@ void FlatState::attach(const std::vector<NamedParameter>& parameters) {
     DBLOCKS_ASSERT(
         slot != slots_.end() && slot->shape == p.tensor.sizes().vec(),
         "no place for parameter '{}'", p.name);
-    point_to_slot(p.tensor, *slot);
+    attach_to_slot(p.tensor, static_cast<size_t>(slot - slots_.begin()));
   }
 }
 
@@ -119,7 +179,22 @@ void FlatState::enable_average() {
 }
 
 void FlatState::zero_gradient() {
-  gradient_.zero_();
+  if (gradient_.defined()) {
+    gradient_.zero_();
+    return;
+  }
+  c10::NoGradGuard no_grad;
+  gradient_ = at::zeros_like(weights_);
+  for (size_t i = 0; i < slots_.size(); ++i) {
+    attached_[i].mutable_grad() = view_of(gradient_, slots_[i]);
+  }
+}
+
+void FlatState::release_gradient() {
+  for (at::Tensor& parameter : attached_) {
+    parameter.mutable_grad() = at::Tensor();
+  }
+  gradient_ = at::Tensor();
 }
 
 const at::Tensor& FlatState::buffer(Buffer which) const {
@@ -161,7 +236,9 @@ void FlatState::load(Buffer which,
                      const std::string& source,
                      const std::string& prefix) {
   const at::Tensor& flat = buffer(which);
-  const at::Tensor host = at::zeros({flat.numel()}, at::kFloat);
+  // A buffer on the CPU is filled in place; its padding is zero already.
+  const at::Tensor host =
+      flat.is_cpu() ? flat : at::zeros({flat.numel()}, at::kFloat);
   auto* base = static_cast<std::byte*>(host.mutable_data_ptr());
   for (const Slot& slot : slots_) {
     const std::string name = prefix + slot.name;
@@ -179,8 +256,10 @@ void FlatState::load(Buffer which,
     std::memcpy(base + slot.offset * sizeof(float), it->bytes.data(),
                 it->bytes.size());
   }
-  c10::NoGradGuard no_grad;
-  at::Tensor(flat).copy_(host);
+  if (!flat.is_cpu()) {
+    c10::NoGradGuard no_grad;
+    at::Tensor(flat).copy_(host);
+  }
 }
 
 TensorBytes as_bytes(const std::string& name, const at::Tensor& tensor) {

@@ -3,8 +3,13 @@
 
 #include <ATen/ops/dot.h>
 #include <ATen/ops/empty.h>
+#include <ATen/ops/empty_strided.h>
 #include <ATen/ops/linalg_vector_norm.h>
+#include <ATen/ops/zeros.h>
 #include <c10/core/GradMode.h>
+
+#include <utility>
+#include <vector>
 
 #include "dblocks/core/random.h"
 
@@ -20,7 +25,31 @@ uint32_t hash_name(const std::string& name) {
   return hash;
 }
 
+thread_local bool makes_placeholders = false;
+
 }  // namespace
+
+PlaceholderGuard::PlaceholderGuard()
+    : was_active_(std::exchange(makes_placeholders, true)) {}
+
+PlaceholderGuard::~PlaceholderGuard() {
+  makes_placeholders = was_active_;
+}
+
+bool PlaceholderGuard::is_active() {
+  return makes_placeholders;
+}
+
+at::Tensor initial_zeros(at::IntArrayRef sizes) {
+  if (!makes_placeholders) {
+    return at::zeros(sizes);
+  }
+  // With strides of 0 all elements are the same number in memory.
+  const at::Tensor placeholder =
+      at::empty_strided(sizes, std::vector<int64_t>(sizes.size(), 0));
+  *placeholder.mutable_data_ptr<float>() = 0;
+  return placeholder;
+}
 
 void fill_normal(const at::Tensor& tensor,
                  double std,
@@ -32,7 +61,12 @@ void fill_normal(const at::Tensor& tensor,
                       name.size());
   stream.fill_normal(
       {host.mutable_data_ptr<float>(), static_cast<size_t>(host.numel())});
-  at::Tensor(tensor).copy_(host.mul_(std));
+  host.mul_(std);
+  if (tensor.is_contiguous()) {
+    at::Tensor(tensor).copy_(host);
+  } else {
+    at::Tensor(tensor).set_data(host);
+  }
 }
 
 void normalise_rows(const at::Tensor& table) {
