@@ -2,13 +2,12 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <charconv>
-#include <cmath>
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <optional>
 
 #include "cli/command.h"
+#include "cli/memory_budget.h"
 #include "cli/output.h"
 #include "cli/run_context.h"
 #include "dblocks/train/memory_choice.h"
@@ -32,34 +31,6 @@ struct Way {
   int64_t peak_bytes = 0;
   std::optional<int64_t> largest_batch;  ///< with --memory
 };
-
-/// "8GiB", "500 MB", "1.5G": a number with a power of 1024 (K, KiB) or, with
-/// B behind the letter, of 1000 (KB).
-int64_t read_size(const std::string& text) {
-  double number = 0;
-  const auto [end, error] =
-      std::from_chars(text.data(), text.data() + text.size(), number);
-  std::string unit(end, text.data() + text.size());
-  std::erase(unit, ' ');
-  double factor = 0;
-  const std::string letters = "KMGT";
-  if (unit.empty() || unit == "B") {
-    factor = 1;
-  } else if (const size_t power = letters.find(unit[0]);
-             power != std::string::npos) {
-    const std::string rest = unit.substr(1);
-    const double base = rest.empty() || rest == "iB" ? 1024
-                        : rest == "B"                ? 1000
-                                                     : 0;
-    factor = std::pow(base, static_cast<double>(power + 1));
-  }
-  const double bytes = number * factor;
-  DBLOCKS_CHECK(error == std::errc() && bytes >= 1 && bytes < 1e18, ConfigError,
-                "[plan] expected --memory to be a size like 8GiB or 500MB, "
-                "found {}",
-                text);
-  return static_cast<int64_t>(bytes);
-}
 
 int64_t peak_of(const std::vector<UnitPlan>& plans) {
   return std::ranges::max_element(plans, {}, &UnitPlan::peak_bytes)->peak_bytes;
@@ -178,6 +149,27 @@ Json way_json(const Way& way) {
   return json;
 }
 
+Json paging_json(const memory::PagingPlan& p) {
+  return {{"fits", p.fits()},
+          {"program_bytes", p.program_bytes},
+          {"num_blocks", p.num_units},
+          {"blocks_in_memory", p.num_arenas},
+          {"state_bytes", p.state_bytes},
+          {"step_bytes", p.step_bytes},
+          {"building_bytes", p.building_bytes},
+          {"peak_bytes", p.peak_bytes},
+          {"least_bytes", p.least_bytes},
+          {"disk_bytes", p.disk_bytes()}};
+}
+
+/// *Errors*: DeviceError if the run does not fit.
+ExitCode done(const std::optional<memory::PagingPlan>& paging) {
+  if (paging) {
+    check_fits(*paging, "plan");
+  }
+  return ExitCode::kDone;
+}
+
 void print_blocks(const std::vector<UnitPlan>& plans) {
   print_line(fmt::format(
       "{:>5} {:>6} {:>10} {:>10} {:>10} {:>10} {:>10} "
@@ -208,14 +200,20 @@ void print_ways(const std::vector<Way>& ways, bool has_limit) {
 }
 
 ExitCode plan(const CommonFlags& flags, const PlanArguments& arguments) {
-  std::optional<int64_t> limit;
+  std::optional<int64_t> budget;
   if (!arguments.memory.empty()) {
-    limit = read_size(arguments.memory);
+    budget = read_memory_flag(arguments.memory);
   }
   prepare_process(flags);
   const RunContext context =
       open_recipe(arguments.recipe, arguments.overrides, at::kCPU);
   const std::vector<UnitPlan> plans = train::plan_steps(context.setup);
+  std::optional<memory::PagingPlan> paging;
+  std::optional<int64_t> limit;  // of tensors
+  if (budget) {
+    paging = plan_within(context.setup, *budget);
+    limit = std::max<int64_t>(*budget - paging->program_bytes, 0);
+  }
   const Way own = plan_way("as planned", context.setup, limit);
   const std::vector<Way> ways = alternatives(context.setup, limit);
   const int64_t batch = context.setup.loader.batch_size;
@@ -230,8 +228,9 @@ ExitCode plan(const CommonFlags& flags, const PlanArguments& arguments) {
     }
     json["peak_bytes"] = own.peak_bytes;
     if (limit) {
-      json["memory_bytes"] = *limit;
+      json["memory_bytes"] = *budget;
       json["largest_batch"] = *own.largest_batch;
+      json["paging"] = paging_json(*paging);
       json["settings"] = Json::array();
       for (const train::MemorySettings& s : tried) {
         json["settings"].push_back(settings_json(s, *limit));
@@ -242,7 +241,7 @@ ExitCode plan(const CommonFlags& flags, const PlanArguments& arguments) {
       json["other_ways"].push_back(way_json(way));
     }
     print_line(json.dump(2));
-    return ExitCode::kDone;
+    return done(paging);
   }
   print_blocks(plans);
   print_ways(ways, limit.has_value());
@@ -256,10 +255,13 @@ ExitCode plan(const CommonFlags& flags, const PlanArguments& arguments) {
           static_cast<double>(ways.front().peak_bytes),
       batch));
   if (limit) {
-    print_line(fmt::format("largest batch within {}: {}", format_bytes(*limit),
+    print_line(fmt::format("largest batch within {}: {}", format_bytes(*budget),
                            *own.largest_batch));
+    if (paging->fits()) {
+      print_line(describe(*paging));
+    }
   }
-  return ExitCode::kDone;
+  return done(paging);
 }
 
 }  // namespace
@@ -273,8 +275,9 @@ void add_plan(CLI::App& app, CommonFlags& flags, Action& action) {
   verb->add_option("--set", arguments->overrides,
                    "Override a key of the recipe: a.b=c");
   verb->add_option("--memory", arguments->memory,
-                   "Memory for tensors, for instance 8GiB: also find the "
-                   "largest batch, and settings of the step, that fit");
+                   "Memory of the process, for instance 8GiB: what would be in "
+                   "memory and what on disk, the largest batch and settings of "
+                   "the step that fit");
   add_common_flags(*verb, flags);
   add_json_flag(*verb, flags);
   verb->callback([arguments, &flags, &action] {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <atomic>
 #include <chrono>
 #include <filesystem>
@@ -9,6 +10,7 @@
 
 #include "cli/command.h"
 #include "cli/environment.h"
+#include "cli/memory_budget.h"
 #include "cli/output.h"
 #include "cli/run_context.h"
 #include "cli/run_data.h"
@@ -30,6 +32,7 @@ struct TrainArguments {
   std::vector<std::string> overrides;
   std::optional<int64_t> block;
   std::optional<int64_t> seed;
+  std::string memory;
 };
 
 constexpr uint64_t kMaxRecipeBytes = 1 << 20;
@@ -75,10 +78,47 @@ void print_summary(const RunContext& context,
       "the start, peak {} of tensors in memory",
       result.images_per_second, result.data_wait_share * 100,
       first_step_seconds, format_bytes(memory::cpu_peak_bytes())));
+  const memory::PagerStats& paging = result.paging;
+  if (paging.num_in + paging.num_out > 0) {
+    constexpr double kGiga = 1e9;
+    const auto rate = [](uint64_t bytes, double seconds) {
+      return seconds > 0 ? static_cast<double>(bytes) / seconds / kGiga : 0;
+    };
+    print_line(
+        fmt::format("paging: {} in at {:.2f} GB/s, {} out at {:.2f} GB/s, "
+                    "waited for {:.2f} "
+                    "% of the time",
+                    format_bytes(static_cast<int64_t>(paging.bytes_in)),
+                    rate(paging.bytes_in, paging.seconds_in),
+                    format_bytes(static_cast<int64_t>(paging.bytes_out)),
+                    rate(paging.bytes_out, paging.seconds_out),
+                    result.paging_wait_share * 100));
+  }
+  print_line(fmt::format("peak of the process {}",
+                         format_bytes(memory::process_peak_resident_bytes())));
   for (size_t unit = 0; unit < result.steps.size(); ++unit) {
     print_line(fmt::format("block {}: step {} of {}", unit, result.steps[unit],
                            context.setup.train.steps));
   }
+}
+
+/// How many blocks' states fit into --memory; the memory kept for reuse is held
+/// to what is left. *Errors*: DeviceError if not one fits.
+int64_t arenas_within(const std::string& memory, const RunContext& context) {
+  if (memory.empty()) {
+    return 1;
+  }
+  const memory::PagingPlan plan =
+      plan_within(context.setup, read_memory_flag(memory));
+  check_fits(plan, "train");
+  print_line(describe(plan));
+  const auto program = static_cast<double>(plan.program_bytes);
+  const double spare = (static_cast<double>(plan.budget_bytes) - program) /
+                       (static_cast<double>(plan.peak_bytes) - program);
+  memory::CachingPolicy caching;
+  caching.limit_ratio = std::clamp(spare, 1.0, caching.limit_ratio);
+  memory::install_cpu_meter(caching);
+  return plan.num_arenas;
 }
 
 ExitCode train_run(const CommonFlags& flags, TrainArguments arguments) {
@@ -97,6 +137,7 @@ ExitCode train_run(const CommonFlags& flags, TrainArguments arguments) {
     // Before anything is written, so that a refused start leaves no folder.
     train::check_trains_alone(context.setup, *arguments.block);
   }
+  const int64_t num_arenas = arenas_within(arguments.memory, context);
   const train::RunFolder folder(arguments.out);
   claim_folder(folder, arguments.recipe, context);
 
@@ -107,13 +148,15 @@ ExitCode train_run(const CommonFlags& flags, TrainArguments arguments) {
       {.device = device,
        .only_unit = arguments.block,
        .stop = &stop,
-       .on_progress = [&](const report::Progress& progress) {
-         if (first_step_seconds == 0) {
-           first_step_seconds =
-               std::chrono::duration<double>(Clock::now() - start).count();
-         }
-         board.update(progress);
-       }});
+       .on_progress =
+           [&](const report::Progress& progress) {
+             if (first_step_seconds == 0) {
+               first_step_seconds =
+                   std::chrono::duration<double>(Clock::now() - start).count();
+             }
+             board.update(progress);
+           },
+       .num_arenas = num_arenas});
   board.set_blocks(context.setup, folder, trainer.steps_done(),
                    arguments.block);
   const train::TrainResult result = trainer.run();
@@ -139,6 +182,9 @@ void add_train(CLI::App& app, CommonFlags& flags, Action& action) {
   add_set_flag(*verb, arguments->overrides,
                "Override a key of the recipe: a.b=c");
   verb->add_option("--block", arguments->block, "Train this block alone");
+  verb->add_option("--memory", arguments->memory,
+                   "Memory of the process, for instance 8GiB: as many blocks "
+                   "as fit stay in it, the others wait on disk");
   verb->add_option("--seed", arguments->seed, "Seed of every random stream");
   add_common_flags(*verb, flags);
   verb->callback([arguments, &flags, &action] {

@@ -52,7 +52,10 @@ std::string values_of(const Field& field) {
     return fmt::format("{}", fmt::join(choice->names, ", "));
   }
   const Range* range = find_range(field.key);
-  return range == nullptr ? "" : describe(*range);
+  const std::string values = range == nullptr ? "" : describe(*range);
+  return field.zero_word.empty()
+             ? values
+             : fmt::format("{}, \"{}\" = 0", values, field.zero_word);
 }
 
 /// Columns of the aligned text.

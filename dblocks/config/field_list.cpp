@@ -69,8 +69,8 @@ class Lister : public PathVisitor {
     list.tables.push_back({key, help});
   }
   void add(const FieldInfo& info, FieldValue value) {
-    list.fields.push_back(
-        {full_key(info.key), table(), info.unit, info.help, std::move(value)});
+    list.fields.push_back({full_key(info.key), table(), info.unit, info.help,
+                           std::move(value), info.zero_word});
   }
 };
 

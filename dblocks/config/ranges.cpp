@@ -98,7 +98,7 @@ constexpr auto kRanges = std::to_array<Range>({
     share("optim.ema_decay"),
     closed("train.steps", 0, kMaxCount),
     closed("train.epochs", 0, 1e6),
-    closed("train.steps_per_visit", 1, kMaxCount),
+    closed("train.steps_per_visit", 0, kMaxCount),
     closed("train.micro_batch", 0, 1e6),
     closed("train.log_every_steps", 1, kMaxCount),
     closed("checkpoint.every_steps", 1, kMaxCount),

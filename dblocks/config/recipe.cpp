@@ -86,6 +86,10 @@ FieldValue converted(const Field& field,
         return choice_named(field, *name, where);
       }
     }
+    if (const auto* word = std::get_if<std::string>(&value);
+        word != nullptr && !word->empty() && *word == field.zero_word) {
+      return int64_t{0};
+    }
     if (std::holds_alternative<double>(field.value)) {
       if (const auto* integer = std::get_if<int64_t>(&value)) {
         return static_cast<double>(*integer);
@@ -135,7 +139,8 @@ void apply_entry(FieldList& list,
 /// The value written on a command line, read with its field's type in mind.
 TomlEntry command_line_value(const Field& field, std::string_view text) {
   const bool is_text = std::holds_alternative<std::string>(field.value) ||
-                       std::holds_alternative<Choice>(field.value);
+                       std::holds_alternative<Choice>(field.value) ||
+                       (!text.empty() && text == field.zero_word);
   const bool is_quoted = text.starts_with('"') || text.starts_with('\'');
   std::optional<TomlEntry> entry;
   if (is_text && !is_quoted) {

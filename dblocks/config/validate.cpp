@@ -136,6 +136,14 @@ void validate_method(const RunConfig& config) {
       "[config] expected train.schedule = sequential with method = "
       "greedy, whose blocks read the finished ones before, found {}",
       enum_name(config.train.schedule));
+  DBLOCKS_CHECK(
+      config.train.steps_per_visit > 0 ||
+          config.method != Method::kDiffusionBlocks ||
+          !blocks::has_shared_parts(config.blocks.ownership),
+      ConfigError,
+      "[config] expected a number for train.steps_per_visit, found auto with "
+      "shared parts (blocks.ownership): the order of steps, which then decides "
+      "the result, would hang on the machine's speed");
   DBLOCKS_CHECK(config.method != Method::kDiffusionBlocks ||
                     config.blocks.ownership.head != blocks::Ownership::kFrozen,
                 ConfigError,

@@ -56,6 +56,22 @@ DType file_type(at::ScalarType type) {
   return DType::kF32;
 }
 
+int64_t padded(int64_t count, MomentFormat moments) {
+  const int64_t multiple =
+      moments == MomentFormat::kFp32 ? kAlignment : kMomentBlock;
+  return (count + multiple - 1) / multiple * multiple;
+}
+
+/// Of a state of `elements` numbers, without its gradient.
+int64_t bytes_of(int64_t elements, MomentFormat moments, bool has_average) {
+  constexpr auto kFloatBytes = static_cast<int64_t>(sizeof(float));
+  const int64_t floats = elements * kFloatBytes;
+  const int64_t moment = moments == MomentFormat::kFp32
+                             ? floats
+                             : elements + elements / kMomentBlock * kFloatBytes;
+  return floats * (has_average ? 2 : 1) + 2 * moment;
+}
+
 std::string shape_text(const std::vector<int64_t>& shape) {
   return fmt::format("[{}]", fmt::join(shape, ", "));
 }
@@ -65,48 +81,117 @@ std::string shape_text(const std::vector<int64_t>& shape) {
 FlatState::FlatState(std::vector<NamedParameter> parameters,
                      MomentFormat moments)
     : moment_format_(moments) {
-  const bool is_float = moments == MomentFormat::kFp32;
-  const int64_t alignment = is_float ? kAlignment : kMomentBlock;
-  std::stable_partition(parameters.begin(), parameters.end(),
-                        [](const auto& p) { return p.decayed; });
-  int64_t end = 0;
-  for (const NamedParameter& p : parameters) {
-    slots_.push_back({p.name, p.tensor.sizes().vec(), end, p.tensor.numel()});
-    num_parameters_ += p.tensor.numel();
-    end += (p.tensor.numel() + alignment - 1) / alignment * alignment;
-    if (p.decayed) {
-      num_decayed_ = end;
-    }
-  }
-  c10::NoGradGuard no_grad;
+  lay_out(parameters);
   const auto options =
       parameters.empty()
           ? at::TensorOptions(at::kFloat)
           : parameters.front().tensor.options().requires_grad(std::nullopt);
-  weights_ = at::zeros({end}, options);
-  gradient_ = at::zeros({end}, options);
+  c10::NoGradGuard no_grad;
+  const bool is_float = moments == MomentFormat::kFp32;
   const auto moment_options = is_float ? options : options.dtype(at::kByte);
-  first_moment_ = at::zeros({end}, moment_options);
-  second_moment_ = at::zeros({end}, moment_options);
+  weights_ = at::empty({num_elements_}, options);
+  first_moment_ = at::empty({num_elements_}, moment_options);
+  second_moment_ = at::empty({num_elements_}, moment_options);
   if (!is_float) {
-    first_scales_ = at::zeros({end / kMomentBlock}, options);
-    second_scales_ = at::zeros({end / kMomentBlock}, options);
+    first_scales_ = at::empty({num_elements_ / kMomentBlock}, options);
+    second_scales_ = at::empty({num_elements_ / kMomentBlock}, options);
+  }
+  take_over(parameters, Contents::kNothing);
+  zero_gradient();
+}
+
+FlatState::FlatState(std::vector<NamedParameter> parameters,
+                     MomentFormat moments,
+                     const at::Tensor& storage,
+                     bool has_average,
+                     Contents contents)
+    : moment_format_(moments) {
+  lay_out(parameters);
+  DBLOCKS_ASSERT(
+      storage.numel() >= bytes_of(num_elements_, moments, has_average),
+      "the storage of a state is too small");
+  int64_t end = 0;
+  const auto next = [&](int64_t count, at::ScalarType type) {
+    const auto size = count * static_cast<int64_t>(at::elementSize(type));
+    end += size;
+    return storage.narrow(0, end - size, size).view(type);
+  };
+  const bool is_float = moments == MomentFormat::kFp32;
+  const at::ScalarType moment_type = is_float ? at::kFloat : at::kByte;
+  weights_ = next(num_elements_, at::kFloat);
+  first_moment_ = next(num_elements_, moment_type);
+  second_moment_ = next(num_elements_, moment_type);
+  if (has_average) {
+    average_ = next(num_elements_, at::kFloat);
+  }
+  if (!is_float) {
+    first_scales_ = next(num_elements_ / kMomentBlock, at::kFloat);
+    second_scales_ = next(num_elements_ / kMomentBlock, at::kFloat);
+  }
+  take_over(parameters, contents);
+}
+
+int64_t FlatState::storage_bytes(const std::vector<NamedParameter>& parameters,
+                                 MomentFormat moments,
+                                 bool has_average) {
+  int64_t elements = 0;
+  for (const NamedParameter& p : parameters) {
+    elements += padded(p.tensor.numel(), moments);
+  }
+  return bytes_of(elements, moments, has_average);
+}
+
+/// Gives each parameter its place, and puts `parameters` into that order.
+void FlatState::lay_out(std::vector<NamedParameter>& parameters) {
+  std::stable_partition(parameters.begin(), parameters.end(),
+                        [](const auto& p) { return p.decayed; });
+  for (const NamedParameter& p : parameters) {
+    slots_.push_back(
+        {p.name, p.tensor.sizes().vec(), num_elements_, p.tensor.numel()});
+    num_parameters_ += p.tensor.numel();
+    num_elements_ += padded(p.tensor.numel(), moment_format_);
+    if (p.decayed) {
+      num_decayed_ = num_elements_;
+    }
+  }
+  attached_.resize(slots_.size());
+}
+
+/// Points `parameters` to the buffers, which take their values if they hold
+/// nothing yet.
+void FlatState::take_over(const std::vector<NamedParameter>& parameters,
+                          Contents contents) {
+  c10::NoGradGuard no_grad;
+  if (contents == Contents::kNothing) {
+    weights_.zero_();
+    first_moment_.zero_();
+    second_moment_.zero_();
+    if (first_scales_.defined()) {
+      first_scales_.zero_();
+      second_scales_.zero_();
+    }
   }
   for (size_t i = 0; i < slots_.size(); ++i) {
-    const Slot& slot = slots_[i];
-    weights_.narrow(0, slot.offset, slot.count)
-        .view(slot.shape)
-        .copy_(parameters[i].tensor);
-    point_to_slot(parameters[i].tensor, slot);
+    if (contents == Contents::kNothing) {
+      view_of(weights_, slots_[i]).copy_(parameters[i].tensor);
+    }
+    attach_to_slot(parameters[i].tensor, i);
+  }
+  if (contents == Contents::kNothing && average_.defined()) {
+    average_.copy_(weights_);
   }
 }
 
-void FlatState::point_to_slot(at::Tensor parameter, const Slot& slot) const {
-  const auto view = [&slot](const at::Tensor& flat) {
-    return flat.narrow(0, slot.offset, slot.count).view(slot.shape);
-  };
-  parameter.set_data(view(weights_));
-  parameter.mutable_grad() = view(gradient_);
+at::Tensor FlatState::view_of(const at::Tensor& flat, const Slot& slot) {
+  return flat.narrow(0, slot.offset, slot.count).view(slot.shape);
+}
+
+void FlatState::attach_to_slot(const at::Tensor& parameter, size_t slot) {
+  attached_[slot] = parameter;
+  attached_[slot].set_data(view_of(weights_, slots_[slot]));
+  if (gradient_.defined()) {
+    attached_[slot].mutable_grad() = view_of(gradient_, slots_[slot]);
+  }
 }
 
 void FlatState::attach(const std::vector<NamedParameter>& parameters) {
@@ -118,7 +203,7 @@ void FlatState::attach(const std::vector<NamedParameter>& parameters) {
     DBLOCKS_ASSERT(
         slot != slots_.end() && slot->shape == p.tensor.sizes().vec(),
         "no place for parameter '{}'", p.name);
-    point_to_slot(p.tensor, *slot);
+    attach_to_slot(p.tensor, static_cast<size_t>(slot - slots_.begin()));
   }
 }
 
@@ -128,7 +213,22 @@ void FlatState::enable_average() {
 }
 
 void FlatState::zero_gradient() {
-  gradient_.zero_();
+  if (gradient_.defined()) {
+    gradient_.zero_();
+    return;
+  }
+  c10::NoGradGuard no_grad;
+  gradient_ = at::zeros_like(weights_);
+  for (size_t i = 0; i < slots_.size(); ++i) {
+    attached_[i].mutable_grad() = view_of(gradient_, slots_[i]);
+  }
+}
+
+void FlatState::release_gradient() {
+  for (at::Tensor& parameter : attached_) {
+    parameter.mutable_grad() = at::Tensor();
+  }
+  gradient_ = at::Tensor();
 }
 
 const at::Tensor& FlatState::buffer(Buffer which) const {
@@ -185,7 +285,9 @@ void FlatState::load(Buffer which,
                      const std::string& prefix) {
   const at::Tensor& flat = buffer(which);
   const DType dtype = file_type(flat.scalar_type());
-  const at::Tensor host = at::zeros({flat.numel()}, flat.scalar_type());
+  // A buffer on the CPU is filled in place; its padding is zero already.
+  const at::Tensor host =
+      flat.is_cpu() ? flat : at::zeros({flat.numel()}, flat.scalar_type());
   auto* base = static_cast<std::byte*>(host.mutable_data_ptr());
   for (const Slot& slot : slots_) {
     const Piece part = piece(which, slot);
@@ -203,8 +305,10 @@ void FlatState::load(Buffer which,
                   dtype_name(it->dtype), shape_text(it->shape));
     std::memcpy(base + part.offset, it->bytes.data(), it->bytes.size());
   }
-  c10::NoGradGuard no_grad;
-  at::Tensor(flat).copy_(host);
+  if (!flat.is_cpu()) {
+    c10::NoGradGuard no_grad;
+    at::Tensor(flat).copy_(host);
+  }
 }
 
 TensorBytes as_bytes(const std::string& name, const at::Tensor& tensor) {

@@ -35,12 +35,35 @@ struct NamedParameter {
 /// *Threads*: none of its own; one thread at a time.
 class FlatState {
  public:
+  /// What a storage that is handed in holds.
+  enum class Contents {
+    kNothing,  ///< weights are taken from the parameters, moments become zero
+    kState,    ///< weights, moments and average of these parameters
+  };
+
   /// Requires: float32 parameters on one device, names without repeats. An
   /// empty set is allowed.
   explicit FlatState(std::vector<NamedParameter> parameters,
                      MomentFormat moments = MomentFormat::kFp32);
 
+  /// The same in memory of the caller's: weights, both moments and, where there
+  /// are any, average and scales, one after the other from its start. The
+  /// gradient is made by zero_gradient().
+  /// *Shapes*: storage: [at least storage_bytes()] uint8, on the device that
+  /// trains.
+  FlatState(std::vector<NamedParameter> parameters,
+            MomentFormat moments,
+            const at::Tensor& storage,
+            bool has_average,
+            Contents contents);
+
+  /// Bytes of that storage.
+  static int64_t storage_bytes(const std::vector<NamedParameter>& parameters,
+                               MomentFormat moments,
+                               bool has_average);
+
   const at::Tensor& weights() const { return weights_; }
+  /// Undefined between release_gradient() and zero_gradient().
   const at::Tensor& gradient() const { return gradient_; }
   MomentFormat moment_format() const { return moment_format_; }
   /// float32, or the codes of 8-bit moments: uint8, see optim::DynamicCode.
@@ -60,13 +83,15 @@ class FlatState {
   /// Starts an average at the present weights.
   void enable_average();
 
-  /// Sets the gradient buffer to zero.
+  /// Sets the gradient buffer to zero; makes it if there is none.
   void zero_gradient();
+  /// Frees the gradient buffer: an idle state needs none.
+  void release_gradient();
 
   /// Elements, padding included, that weight decay applies to; they come first.
   int64_t num_decayed() const { return num_decayed_; }
   /// Elements of one buffer, padding included.
-  int64_t num_elements() const { return weights_.numel(); }
+  int64_t num_elements() const { return num_elements_; }
   /// Trainable scalars, padding not counted.
   int64_t num_parameters() const { return num_parameters_; }
 
@@ -115,9 +140,15 @@ class FlatState {
 
   const at::Tensor& buffer(Buffer which) const;
   Piece piece(Buffer which, const Slot& slot) const;
-  void point_to_slot(at::Tensor parameter, const Slot& slot) const;
+  void lay_out(std::vector<NamedParameter>& parameters);
+  void take_over(const std::vector<NamedParameter>& parameters,
+                 Contents contents);
+  void attach_to_slot(const at::Tensor& parameter, size_t slot);
+  static at::Tensor view_of(const at::Tensor& flat, const Slot& slot);
 
   std::vector<Slot> slots_;
+  std::vector<at::Tensor> attached_;  // one parameter per slot
+  int64_t num_elements_ = 0;
   int64_t num_decayed_ = 0;
   int64_t num_parameters_ = 0;
   MomentFormat moment_format_;

@@ -3,10 +3,14 @@
 
 #include <ATen/ops/dot.h>
 #include <ATen/ops/empty.h>
+#include <ATen/ops/empty_strided.h>
 #include <ATen/ops/linalg_vector_norm.h>
+#include <ATen/ops/zeros.h>
 #include <c10/core/GradMode.h>
 
 #include <cmath>
+#include <utility>
+#include <vector>
 
 #include "dblocks/core/random.h"
 
@@ -22,7 +26,40 @@ uint32_t hash_name(const std::string& name) {
   return hash;
 }
 
+thread_local bool makes_placeholders = false;
+
+/// Replaces a placeholder, fills anything else.
+void set_values(const at::Tensor& tensor, const at::Tensor& values) {
+  if (tensor.is_contiguous()) {
+    at::Tensor(tensor).copy_(values);
+  } else {
+    at::Tensor(tensor).set_data(values);
+  }
+}
+
 }  // namespace
+
+PlaceholderGuard::PlaceholderGuard()
+    : was_active_(std::exchange(makes_placeholders, true)) {}
+
+PlaceholderGuard::~PlaceholderGuard() {
+  makes_placeholders = was_active_;
+}
+
+bool PlaceholderGuard::is_active() {
+  return makes_placeholders;
+}
+
+at::Tensor initial_zeros(at::IntArrayRef sizes) {
+  if (!makes_placeholders) {
+    return at::zeros(sizes);
+  }
+  // With strides of 0 all elements are the same number in memory.
+  const at::Tensor placeholder =
+      at::empty_strided(sizes, std::vector<int64_t>(sizes.size(), 0));
+  *placeholder.mutable_data_ptr<float>() = 0;
+  return placeholder;
+}
 
 void fill_normal(const at::Tensor& tensor,
                  double std,
@@ -34,7 +71,7 @@ void fill_normal(const at::Tensor& tensor,
                       name.size());
   stream.fill_normal(
       {host.mutable_data_ptr<float>(), static_cast<size_t>(host.numel())});
-  at::Tensor(tensor).copy_(host.mul_(std));
+  set_values(tensor, host.mul_(std));
 }
 
 void fill_xavier_uniform(const at::Tensor& weight,
@@ -50,7 +87,7 @@ void fill_xavier_uniform(const at::Tensor& weight,
   for (int64_t i = 0; i < host.numel(); ++i) {
     values[i] = static_cast<float>((2 * stream.next_uniform() - 1) * bound);
   }
-  at::Tensor(weight).copy_(host);
+  set_values(weight, host);
 }
 
 void normalise_rows(const at::Tensor& table) {

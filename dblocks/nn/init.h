@@ -8,8 +8,29 @@
 
 namespace dblocks::nn {
 
+/// While one lives, Linear layers built on this thread have placeholders for
+/// values: all shapes, no memory. A placeholder may be read, is not to be
+/// written, and is replaced with set_data(). For networks whose values come
+/// from elsewhere.
+class PlaceholderGuard {
+ public:
+  PlaceholderGuard();
+  ~PlaceholderGuard();
+  PlaceholderGuard(const PlaceholderGuard&) = delete;
+  PlaceholderGuard& operator=(const PlaceholderGuard&) = delete;
+
+  static bool is_active();
+
+ private:
+  bool was_active_;
+};
+
+/// Zeros for a layer under construction: real, or a placeholder.
+at::Tensor initial_zeros(at::IntArrayRef sizes);
+
 /// Fills a tensor with N(0, std^2) numbers from a stream keyed by (seed, name):
-/// a parameter starts the same wherever and whenever its block is built.
+/// a parameter starts the same wherever and whenever its block is built. A
+/// placeholder is replaced.
 void fill_normal(const at::Tensor& tensor,
                  double std,
                  uint64_t seed,

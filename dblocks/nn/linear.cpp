@@ -5,12 +5,14 @@
 #include <ATen/ops/ones.h>
 #include <ATen/ops/zeros.h>
 
+#include "dblocks/nn/init.h"
+
 namespace dblocks::nn {
 
 Linear::Linear(int64_t in, int64_t out, at::ScalarType compute)
     : compute_(compute) {
-  weight = register_parameter("weight", at::zeros({out, in}));
-  bias = register_parameter("bias", at::zeros({out}));
+  weight = register_parameter("weight", initial_zeros({out, in}));
+  bias = register_parameter("bias", initial_zeros({out}));
 }
 
 at::Tensor Linear::forward(const at::Tensor& x) const {

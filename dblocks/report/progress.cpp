@@ -38,6 +38,8 @@ void add_rates(std::vector<std::string>& parts, const Progress& progress) {
                static_cast<double>(progress.memory_bytes) / (1 << 30));
   }
   add_number(parts, "data wait {:.1f} %", 100 * progress.data_wait_share);
+  add_number(parts, "paging hidden {:.0f} %",
+             100 * progress.paging_hidden_share);
   if (std::isfinite(progress.seconds_left)) {
     parts.push_back(format_duration(progress.seconds_left) + " left");
   }

@@ -27,7 +27,10 @@ struct Progress {
   double images_per_second = NAN;
   int64_t memory_bytes = -1;
   double data_wait_share = NAN;  ///< fraction of the time spent on waiting
-  double seconds_left = NAN;     ///< until the last block is done
+  /// Of moving blocks between memory and disk, the fraction that no step waited
+  /// for.
+  double paging_hidden_share = NAN;
+  double seconds_left = NAN;  ///< until the last block is done
 };
 
 /// One line of text, for instance

@@ -45,6 +45,10 @@ void ClassificationTask::initialise(torch::nn::Module& network,
     const blocks::Ownership owner =
         denoises ? blocks::ownership_of(options().blocks.ownership, key)
                  : blocks::Ownership::kPerBlock;
+    if (nn::PlaceholderGuard::is_active() &&
+        owner != blocks::Ownership::kFrozen) {
+      continue;
+    }
     // Copies of the target table start equal, whoever owns them.
     const std::string name =
         is_table ? key : blocks::file_name(key, owner, unit);

@@ -52,6 +52,7 @@ class Task {
 
   /// Builds unit `unit` with initial weights. These depend on the seed and on
   /// the names of parameters alone, so a unit starts the same in any process.
+  /// Under nn::PlaceholderGuard only frozen parts get their values.
   virtual std::unique_ptr<Unit> make_unit(int64_t unit) const = 0;
 
   const noise::Partition& partition() const { return partition_; }

@@ -68,7 +68,8 @@ struct TrainOptions {
   /// Passes of one block over the training set; 0 = `steps` is given.
   int64_t epochs = 0;
   TrainingSchedule schedule = TrainingSchedule::kSequential;
-  /// Steps of one block before the next is loaded; `alternating` only.
+  /// Steps of one block before the next is loaded; `alternating` only. 0 = long
+  /// enough to hide the moving of blocks, as measured while training.
   int64_t steps_per_visit = 100;
   Precision precision = Precision::kFp32;
   Recompute recompute = Recompute::kNone;
@@ -100,7 +101,10 @@ inline void visit_fields(FieldVisitor& visitor, TrainOptions& options) {
                  "not change the result."},
                 options.schedule);
   visitor.field({"steps_per_visit", "steps of one block",
-                 "Steps before the next block is loaded; alternating only."},
+                 "Steps before the next block is loaded; alternating only. "
+                 "auto = long enough to hide the moving of blocks between "
+                 "memory and disk, as measured; not with shared parts.",
+                 "auto"},
                 options.steps_per_visit);
   visitor.field({"precision", "",
                  "What the network computes in; auto = bf16 where the device "

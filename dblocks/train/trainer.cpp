@@ -1,12 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "dblocks/train/trainer.h"
 
+#include <ATen/ops/empty.h>
+#include <ATen/ops/from_blob.h>
+
 #include <nlohmann/json.hpp>
 
+#include <algorithm>
 #include <chrono>
 #include <cmath>
 #include <map>
+#include <mutex>
 #include <numeric>
+#include <span>
 #include <utility>
 
 #include "dblocks/checkpoint/lease.h"
@@ -14,6 +20,8 @@
 #include "dblocks/core/log.h"
 #include "dblocks/data/loader.h"
 #include "dblocks/memory/meter.h"
+#include "dblocks/memory/pager.h"
+#include "dblocks/nn/init.h"
 #include "dblocks/report/json_lines.h"
 #include "dblocks/train/device_batch.h"
 #include "dblocks/train/memory_recovery.h"
@@ -27,8 +35,38 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
+// Before there is a measurement to choose it by.
+constexpr int64_t kFirstVisitSteps = 4;
+
 double seconds_since(Clock::time_point start) {
   return std::chrono::duration<double>(Clock::now() - start).count();
+}
+
+size_t whole_pages(int64_t bytes) {
+  constexpr size_t kUnit = memory::PageFile::kAlignment;
+  return (static_cast<size_t>(bytes) + kUnit - 1) / kUnit * kUnit;
+}
+
+/// Memory for one state, from LibTorch so that the meter counts it.
+struct StateArena {
+  explicit StateArena(size_t size)
+      : memory(at::empty(
+            {static_cast<int64_t>(size + memory::PageFile::kAlignment)},
+            at::kByte)) {
+    auto* begin = memory.mutable_data_ptr<uint8_t>();
+    const size_t misfit =
+        reinterpret_cast<uintptr_t>(begin) % memory::PageFile::kAlignment;
+    begin += misfit == 0 ? 0 : memory::PageFile::kAlignment - misfit;
+    bytes = {reinterpret_cast<std::byte*>(begin), size};
+  }
+
+  at::Tensor memory;
+  std::span<std::byte> bytes;
+};
+
+at::Tensor as_storage(std::span<std::byte> bytes) {
+  return at::from_blob(bytes.data(), {static_cast<int64_t>(bytes.size())},
+                       at::kByte);
 }
 
 }  // namespace
@@ -47,7 +85,10 @@ class Trainer::Impl {
         options_(options),
         step_options_{.optim = setup.optim,
                       .total_steps = setup.train.steps,
-                      .micro_batch = setup.train.micro_batch} {
+                      .micro_batch = setup.train.micro_batch},
+        visit_steps_(setup.train.steps_per_visit > 0
+                         ? setup.train.steps_per_visit
+                         : kFirstVisitSteps) {
     if (options.only_unit) {
       check_trains_alone(setup, *options.only_unit);
     }
@@ -56,9 +97,12 @@ class Trainer::Impl {
   }
 
   TrainResult run() {
-    while (const std::optional<Visit> visit = next()) {
+    make_pager();
+    while (const std::optional<Visit> visit = next(steps_)) {
+      load(visit->unit);
+      prefetch_after(*visit);
       for (int64_t i = 0; i < visit->steps && !is_stopped(); ++i) {
-        take_step(visit->unit);
+        take_step(visit->unit, i + 1 == visit->steps);
       }
       if (is_stopped()) {
         break;
@@ -66,11 +110,16 @@ class Trainer::Impl {
     }
     commit_all();
     unload();
+    const memory::PagerStats paging = pager_->stats();
+    pager_.reset();
+    arenas_.clear();
     remove_pages();
     return {.steps = steps_,
-            .is_interrupted = next().has_value(),
+            .is_interrupted = next(steps_).has_value(),
             .data_wait_share = data_wait_share(),
-            .images_per_second = images_per_second()};
+            .images_per_second = images_per_second(),
+            .paging_wait_share = paging_wait_share(),
+            .paging = paging};
   }
 
   const std::vector<int64_t>& steps() const { return steps_; }
@@ -132,13 +181,39 @@ class Trainer::Impl {
     }
   }
 
-  std::optional<Visit> next() const {
+  /// The visit after which units have done `steps`.
+  std::optional<Visit> next(const std::vector<int64_t>& steps) const {
     if (!options_.only_unit) {
-      return next_visit(setup_.train, setup_.task.seed, steps_);
+      TrainOptions order = setup_.train;
+      order.steps_per_visit = visit_steps_;
+      return next_visit(order, setup_.task.seed, steps);
     }
     const int64_t unit = *options_.only_unit;
-    const int64_t left = setup_.train.steps - steps_[unit];
+    const int64_t left = setup_.train.steps - steps[unit];
     return left > 0 ? std::optional(Visit{unit, left}) : std::nullopt;
+  }
+
+  void make_pager() {
+    memory::PagerOptions pager;
+    size_t largest = 0;
+    for (int64_t unit = 0; unit < task_.num_units(); ++unit) {
+      const nn::PlaceholderGuard no_values;
+      const size_t size =
+          trains(unit)
+              ? whole_pages(storage_bytes(*task_.make_unit(unit), setup_.optim))
+              : 0;
+      pager.files.push_back(folder_.page(unit));
+      pager.state_bytes.push_back(size);
+      largest = std::max(largest, size);
+    }
+    const int64_t most = options_.only_unit ? 1 : task_.num_units();
+    for (int64_t i = 0; i < std::clamp<int64_t>(options_.num_arenas, 1, most);
+         ++i) {
+      pager.arenas.push_back(arenas_.emplace_back(largest).bytes);
+    }
+    windows_.resize(task_.num_units());
+    was_loaded_.resize(task_.num_units());
+    pager_ = std::make_unique<memory::Pager>(std::move(pager));
   }
 
   /// Makes `unit` the resident one.
@@ -146,19 +221,119 @@ class Trainer::Impl {
     if (resident_ && resident_unit_ == unit) {
       return;
     }
+    const Clock::time_point start = Clock::now();
     unload();
-    resident_ = std::make_unique<UnitState>(task_.make_unit(unit), setup_.optim,
-                                            shared_.get(), options_.device);
-    resident_unit_ = unit;
-    if (!homes_[unit].empty()) {
-      resident_->load(homes_[unit]);
+    collect_commits();
+    at::Tensor storage = as_storage(enter(unit));
+    if (!options_.device.is_cpu()) {
+      storage = storage.to(options_.device);
     }
+    {
+      const nn::PlaceholderGuard no_values;
+      resident_ = std::make_shared<UnitState>(
+          task_.make_unit(unit), setup_.optim, shared_.get(), options_.device,
+          storage, FlatState::Contents::kState);
+    }
+    resident_unit_ = unit;
+    resident_storage_ = std::move(storage);
+    resident_->owned().step = step_at_load_ = steps_[unit];
+    resident_->window() = windows_[unit];
+    was_loaded_[unit] = true;
     for (const tasks::Context& context : resident_->unit().context()) {
       load_context(context);
     }
+    paging_wait_seconds_ += seconds_since(start);
+    choose_visit_steps();
   }
 
-  void load_context(const tasks::Context& context) const {
+  /// The bytes of `unit`'s state, in memory.
+  std::span<std::byte> enter(int64_t unit) {
+    size_t arena = 0;
+    try {
+      arena = pager_->enter(unit, fill_of(unit));
+    } catch (const memory::PageError& error) {
+      roll_back(unit, error);
+      arena = pager_->enter(unit, fill_of(unit));
+    }
+    resident_arena_ = arenas_[arena].bytes;
+    return resident_arena_;
+  }
+
+  /// Makes the state of a unit that has no page: from its checkpoint, or with
+  /// initial weights.
+  memory::Pager::Fill fill_of(int64_t unit) {
+    return [this, unit, home = homes_[unit]](std::span<std::byte> bytes) {
+      std::optional<nn::PlaceholderGuard> no_values;
+      if (!home.empty()) {
+        no_values.emplace();
+      }
+      UnitState state(task_.make_unit(unit), setup_.optim, shared_.get(),
+                      at::kCPU, as_storage(bytes),
+                      FlatState::Contents::kNothing);
+      if (!home.empty()) {
+        state.load(home);
+      }
+      windows_[unit] = state.window();
+    };
+  }
+
+  void roll_back(int64_t unit, const memory::PageError& error) {
+    DBLOCKS_CHECK(!shared_, CheckpointError,
+                  "{}. Hint: run the same command again, it goes on from the "
+                  "newest checkpoints",
+                  error.what());
+    pager_->drain();
+    collect_commits();
+    log().warn("{}; block {} goes back from step {} to its checkpoint of {}",
+               error.what(), unit, steps_[unit], committed_[unit]);
+    steps_[unit] = committed_[unit];
+    loaders_.erase(unit);
+    logs_.erase(unit);
+    events_.erase(unit);
+    logged_.erase(unit);
+  }
+
+  /// Starts to bring in the unit that follows a visit.
+  void prefetch_after(const Visit& visit) {
+    std::vector<int64_t> then = steps_;
+    then[visit.unit] += visit.steps;
+    const std::optional<Visit> following = next(then);
+    // Making a state anew attaches to the shared parts, which are in use.
+    if (following && following->unit != visit.unit &&
+        (!shared_ || was_loaded_[following->unit])) {
+      pager_->prefetch(following->unit, fill_of(following->unit));
+    }
+  }
+
+  /// With steps_per_visit = auto: long enough that moving states hides behind
+  /// the steps of a visit with half of them to spare, or, where they cannot
+  /// overlap, costs a twentieth of them.
+  void choose_visit_steps() {
+    const memory::PagerStats paging = pager_->stats();
+    if (setup_.train.steps_per_visit > 0 || paging.num_in == 0 ||
+        paging.num_out == 0 || steps_taken_ == 0) {
+      return;
+    }
+    const double move =
+        paging.seconds_in / static_cast<double>(paging.num_in) +
+        paging.seconds_out / static_cast<double>(paging.num_out);
+    const double step = step_seconds_ / static_cast<double>(steps_taken_);
+    const double factor = pager_->num_arenas() > 1 ? 2 : 20;
+    const auto wanted = static_cast<int64_t>(std::ceil(std::clamp<double>(
+        factor * move / step, 1, static_cast<double>(setup_.train.steps))));
+    const auto present = static_cast<double>(visit_steps_);
+    if (std::abs(static_cast<double>(wanted) - present) > 0.25 * present) {
+      visit_steps_ = wanted;
+      log().info(
+          "[train] visits of {} steps: a state moves in and out in {:.3f} s, a "
+          "step takes {:.3f} s",
+          wanted, move, step);
+    }
+  }
+
+  void load_context(const tasks::Context& context) {
+    pager_->drain();
+    collect_commits();
     DBLOCKS_CHECK(steps_[context.unit] == setup_.train.steps, CheckpointError,
                   "[train] expected block {} to be finished, found it at step "
                   "{} of {}: greedy training reads its features",
@@ -167,26 +342,32 @@ class Trainer::Impl {
                     homes_[context.unit] / checkpoint::kWeightsName);
   }
 
-  /// Takes the resident unit out of memory; what no checkpoint holds goes to
-  /// its page.
+  /// Takes the resident unit out of use; the pager has its state.
   void unload() {
     if (!resident_) {
       return;
     }
     const int64_t unit = resident_unit_;
-    if (steps_[unit] != committed_[unit]) {
-      const std::filesystem::path page = folder_.page(unit);
-      scratch_file_system().make_folders(page);
-      for (const checkpoint::CheckpointFile& file : resident_->files()) {
-        file.write(scratch_file_system(), page / file.name);
-      }
-      homes_[unit] = page;
+    windows_[unit] = resident_->window();
+    if (!options_.device.is_cpu()) {
+      as_storage(resident_arena_).copy_(resident_storage_);
     }
+    resident_->owned().release_gradient();
+    using Use = memory::Pager::Use;
+    Use use = steps_[unit] != step_at_load_ ? Use::kChanged : Use::kRead;
+    if (is_last_step(unit) &&
+        (commits_when_left_ || committed_[unit] == steps_[unit])) {
+      use = Use::kFinished;
+    }
+    pager_->leave(
+        unit, use,
+        std::exchange(commits_when_left_, false) ? commit_task() : nullptr);
     resident_.reset();
+    resident_storage_ = at::Tensor();
   }
 
-  void take_step(int64_t unit) {
-    load(unit);
+  void take_step(int64_t unit, bool is_last_of_visit) {
+    load(unit);  // a commit of all may have loaded another one
     const Clock::time_point start = Clock::now();
     const double waited = loader(unit).wait_seconds();
     const data::Batch& batch = loader(unit).next();
@@ -200,7 +381,7 @@ class Trainer::Impl {
     write_events(unit, batch);
     write_log(unit, result);
     if (is_commit_due(unit)) {
-      commit_all_or_resident();
+      commit_all_or_resident(is_last_of_visit);
     }
     show_progress(unit, result);
   }
@@ -245,7 +426,9 @@ class Trainer::Impl {
         {"gradient_norm", result.gradient_norm},
         {"images_per_second", images_per_second()},
         {"peak_tensor_bytes", memory::cpu_peak_bytes()},
-        {"data_wait_share", data_wait_share()}};
+        {"data_wait_share", data_wait_share()},
+        {"paging_wait_share", paging_wait_share()},
+        {"paging_hidden_share", paging_hidden_share()}};
     const double accuracy = line["accuracy"].get<double>();
     if (std::isnan(accuracy)) {
       line.erase("accuracy");
@@ -292,16 +475,65 @@ class Trainer::Impl {
            0;
   }
 
-  void commit_all_or_resident() {
+  void commit_all_or_resident(bool is_last_of_visit) {
     if (shared_) {
       commit_all();
+    } else if (is_last_of_visit && can_commit_when_left()) {
+      commits_when_left_ = true;
     } else {
       commit_resident();
     }
   }
 
+  /// Whether the resident unit is about to leave for another one, so that its
+  /// checkpoint can be written from the arena while that one trains.
+  bool can_commit_when_left() const {
+    if (pager_->num_arenas() < 2 || !options_.device.is_cpu()) {
+      return false;
+    }
+    const std::optional<Visit> following = next(steps_);
+    return following && following->unit != resident_unit_;
+  }
+
+  /// The commit of the resident unit, for the pager's thread.
+  std::function<void()> commit_task() {
+    const int64_t unit = resident_unit_;
+    const auto found_log = logs_.find(unit);
+    report::JsonLinesLog* log =
+        found_log == logs_.end() ? nullptr : &found_log->second;
+    const auto found_events = events_.find(unit);
+    UnitEvents* events =
+        found_events == events_.end() ? nullptr : &found_events->second;
+    return [this, unit, log, events, step = steps_[unit], state = resident_,
+            manifest = manifest_of(unit)] {
+      if (log != nullptr) {
+        log->sync();
+      }
+      if (events != nullptr) {
+        events->sync();
+      }
+      const auto files = state->files();
+      const checkpoint::Checkpoint done =
+          stores_[unit].commit(step, files, manifest);
+      const std::scoped_lock lock(finished_mutex_);
+      finished_.push_back({unit, step, done.folder});
+    };
+  }
+
+  /// Takes note of the commits that the pager's thread has made.
+  void collect_commits() {
+    const std::scoped_lock lock(finished_mutex_);
+    for (const FinishedCommit& commit : finished_) {
+      committed_[commit.unit] = commit.step;
+      homes_[commit.unit] = commit.folder;
+    }
+    finished_.clear();
+  }
+
   /// Makes the state of every unit durable.
   void commit_all() {
+    pager_->drain();
+    collect_commits();
     const bool is_shared_dirty = shared_ && is_any_dirty();
     if (resident_ && steps_[resident_unit_] != committed_[resident_unit_]) {
       commit_resident();
@@ -309,7 +541,10 @@ class Trainer::Impl {
     for (int64_t unit = 0; unit < task_.num_units(); ++unit) {
       if (steps_[unit] != committed_[unit]) {
         load(unit);
-        commit_resident();
+        // Loading may have found a damaged page and gone back.
+        if (steps_[unit] != committed_[unit]) {
+          commit_resident();
+        }
       }
     }
     // Last, because it names the steps of the others: with it the commit is
@@ -323,6 +558,7 @@ class Trainer::Impl {
 
   void commit_resident() {
     const int64_t unit = resident_unit_;
+    commits_when_left_ = false;
     if (const auto found = logs_.find(unit); found != logs_.end()) {
       found->second.sync();
     }
@@ -378,12 +614,31 @@ class Trainer::Impl {
                : NAN;
   }
 
+  /// Of steps and of waiting for states.
+  double seconds() const { return step_seconds_ + paging_wait_seconds_; }
+
   double images_per_second() const {
-    return step_seconds_ > 0 ? static_cast<double>(images_) / step_seconds_ : 0;
+    return seconds() > 0 ? static_cast<double>(images_) / seconds() : 0;
   }
 
   double data_wait_share() const {
-    return step_seconds_ > 0 ? data_wait_seconds_ / step_seconds_ : 0;
+    return seconds() > 0 ? data_wait_seconds_ / seconds() : 0;
+  }
+
+  double paging_wait_share() const {
+    return seconds() > 0 ? paging_wait_seconds_ / seconds() : 0;
+  }
+
+  /// The share of moving, making and committing states that steps did not wait
+  /// for.
+  double paging_hidden_share() const {
+    const double busy = pager_->stats().busy_seconds;
+    return busy > 0 ? std::max(0.0, 1 - paging_wait_seconds_ / busy) : 1;
+  }
+
+  double paging_hidden_to_show() const {
+    const memory::PagerStats paging = pager_->stats();
+    return paging.num_in + paging.num_out > 0 ? paging_hidden_share() : NAN;
   }
 
   int64_t steps_left() const {
@@ -414,7 +669,8 @@ class Trainer::Impl {
          .images_per_second = images_per_second(),
          .memory_bytes = peak > 0 ? peak : -1,
          .data_wait_share = data_wait_share(),
-         .seconds_left = step_seconds_ / static_cast<double>(steps_taken_) *
+         .paging_hidden_share = paging_hidden_to_show(),
+         .seconds_left = seconds() / static_cast<double>(steps_taken_) *
                          static_cast<double>(steps_left())});
   }
 
@@ -431,13 +687,27 @@ class Trainer::Impl {
   std::optional<checkpoint::CheckpointStore> shared_store_;
   std::vector<int64_t> steps_;      // done, per unit
   std::vector<int64_t> committed_;  // durable, per unit
-  // Where the state of each idle unit lies: a checkpoint or its page; empty for
-  // a unit that starts from its initial weights.
+  // The newest checkpoint of each unit; empty for one that has none.
   std::vector<std::filesystem::path> homes_;
+  std::vector<LogWindow> windows_;  // of units that are not resident
+  std::vector<bool> was_loaded_;
 
   std::unique_ptr<FlatState> shared_;
-  std::unique_ptr<UnitState> resident_;
+  std::shared_ptr<UnitState> resident_;
   int64_t resident_unit_ = -1;
+  std::span<std::byte> resident_arena_;
+  at::Tensor resident_storage_;  // the arena's, or a copy on the device
+  int64_t step_at_load_ = 0;
+  bool commits_when_left_ = false;
+  int64_t visit_steps_;
+
+  struct FinishedCommit {
+    int64_t unit;
+    int64_t step;
+    std::filesystem::path folder;
+  };
+  std::mutex finished_mutex_;
+  std::vector<FinishedCommit> finished_;  // by the pager's thread
 
   std::map<int64_t, std::unique_ptr<data::Loader>> loaders_;
   std::map<int64_t, report::JsonLinesLog> logs_;
@@ -445,8 +715,12 @@ class Trainer::Impl {
   std::map<int64_t, std::pair<double, double>> logged_;  // loss and accuracy
   double step_seconds_ = 0;
   double data_wait_seconds_ = 0;
+  double paging_wait_seconds_ = 0;
   int64_t images_ = 0;
   int64_t steps_taken_ = 0;
+
+  std::vector<StateArena> arenas_;
+  std::unique_ptr<memory::Pager> pager_;  // last: its thread uses the others
 };
 
 void check_trains_alone(const RunSetup& setup, int64_t unit) {

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "dblocks/data/dataset.h"
+#include "dblocks/memory/pager.h"
 #include "dblocks/report/progress.h"
 #include "dblocks/train/run_checkpoints.h"
 #include "dblocks/train/run_setup.h"
@@ -26,6 +27,11 @@ struct TrainerOptions {
   const std::atomic<bool>* stop = nullptr;
   /// Called after every step.
   std::function<void(const report::Progress&)> on_progress;
+  /// How many units' states there is memory for; memory::plan_paging() tells.
+  /// 1: a state leaves before the next one comes in. 2: both happen while a
+  /// unit trains, and so do commits at the end of a visit. The number of units:
+  /// none leaves.
+  int64_t num_arenas = 1;
 };
 
 /// What a call of Trainer::run left behind.
@@ -34,6 +40,8 @@ struct TrainResult {
   bool is_interrupted = false;
   double data_wait_share = 0;  ///< of the time spent on steps
   double images_per_second = 0;
+  double paging_wait_share = 0;  ///< of the time spent on steps and paging
+  memory::PagerStats paging;
 };
 
 /// Checks that unit `unit` can be trained alone. *Errors*: ConfigError if it
@@ -42,10 +50,15 @@ void check_trains_alone(const RunSetup& setup, int64_t unit);
 
 /// Trains, or resumes, the run in a folder.
 ///
-/// Only the unit that takes steps is in memory. Between two visits a unit's
-/// state lies in its page on disk; every checkpoint.every_steps of its own
-/// steps, at its end and on a stop it is committed as a checkpoint. Where parts
-/// are shared, all changed units and the shared parts are committed together.
+/// Only the unit that takes steps is in memory, and as many idle states as
+/// TrainerOptions.num_arenas allows. Between two visits the others lie in page
+/// files in the run folder; every checkpoint.every_steps of its own steps, at
+/// its end and on a stop a unit is committed as a checkpoint. Where parts are
+/// shared, all changed units and the shared parts are committed together.
+///
+/// A unit whose page was damaged on disk goes back to its newest checkpoint;
+/// with shared parts that is an error (CheckpointError) and the same command
+/// goes on from the newest checkpoints of all.
 class Trainer {
  public:
   /// Takes the leases of the units that will train and finds where they stand.

@@ -129,8 +129,15 @@ void load_parameters(const std::vector<tasks::UnitParameter>& parameters,
         "[checkpoint] {}: tensor '{}' has another type or shape than "
         "this recipe's network",
         path.string(), p.name);
-    at::Tensor(p.tensor).copy_(saved);
+    at::Tensor(p.tensor).set_data(saved.to(p.tensor.device()));
   }
+}
+
+int64_t storage_bytes(tasks::Unit& unit, const optim::OptimOptions& options) {
+  return FlatState::storage_bytes(
+      parameters_of(unit, blocks::Ownership::kPerBlock,
+                    options.weight_decay_on),
+      options.moments, options.ema_decay > 0);
 }
 
 UnitState::UnitState(std::unique_ptr<tasks::Unit> unit,
@@ -138,6 +145,28 @@ UnitState::UnitState(std::unique_ptr<tasks::Unit> unit,
                      FlatState* shared,
                      at::Device device)
     : unit_(std::move(unit)), shared_(shared) {
+  owned_ =
+      std::make_unique<FlatState>(prepare(options, device), options.moments);
+  if (options.ema_decay > 0) {
+    owned_->enable_average();
+  }
+}
+
+UnitState::UnitState(std::unique_ptr<tasks::Unit> unit,
+                     const optim::OptimOptions& options,
+                     FlatState* shared,
+                     at::Device device,
+                     const at::Tensor& storage,
+                     FlatState::Contents contents)
+    : unit_(std::move(unit)), shared_(shared) {
+  owned_ =
+      std::make_unique<FlatState>(prepare(options, device), options.moments,
+                                  storage, options.ema_decay > 0, contents);
+}
+
+/// Does all but the owned state; returns the parameters of that.
+std::vector<NamedParameter> UnitState::prepare(
+    const optim::OptimOptions& options, at::Device device) {
   unit_->network().to(device);
   for (const tasks::Context& context : unit_->context()) {
     for (const tasks::UnitParameter& p : context.parameters) {
@@ -148,11 +177,6 @@ UnitState::UnitState(std::unique_ptr<tasks::Unit> unit,
   const auto parameters = [&](blocks::Ownership ownership) {
     return parameters_of(*unit_, ownership, options.weight_decay_on);
   };
-  owned_ = std::make_unique<FlatState>(parameters(blocks::Ownership::kPerBlock),
-                                       options.moments);
-  if (options.ema_decay > 0) {
-    owned_->enable_average();
-  }
   const auto shared_parameters = parameters(blocks::Ownership::kShared);
   DBLOCKS_ASSERT(shared_ != nullptr || shared_parameters.empty(),
                  "a unit with shared parts needs their state");
@@ -164,6 +188,7 @@ UnitState::UnitState(std::unique_ptr<tasks::Unit> unit,
     p.tensor = p.tensor.detach().cpu().contiguous();
   }
   unit_->network().train();
+  return parameters(blocks::Ownership::kPerBlock);
 }
 
 Hash128 UnitState::frozen_hash() const {

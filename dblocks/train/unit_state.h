@@ -41,6 +41,14 @@ class UnitState {
             FlatState* shared,
             at::Device device);
 
+  /// The same with the owned state in `storage`; see FlatState.
+  UnitState(std::unique_ptr<tasks::Unit> unit,
+            const optim::OptimOptions& options,
+            FlatState* shared,
+            at::Device device,
+            const at::Tensor& storage,
+            FlatState::Contents contents);
+
   tasks::Unit& unit() { return *unit_; }
   /// State of the parameters that this unit owns.
   FlatState& owned() { return *owned_; }
@@ -64,12 +72,18 @@ class UnitState {
   void load(const std::filesystem::path& folder);
 
  private:
+  std::vector<NamedParameter> prepare(const optim::OptimOptions& options,
+                                      at::Device device);
+
   std::unique_ptr<tasks::Unit> unit_;
   std::unique_ptr<FlatState> owned_;
   FlatState* shared_;
   std::vector<NamedParameter> frozen_;  // copies on the CPU
   LogWindow window_;
 };
+
+/// Bytes of the storage that `unit`'s own state takes.
+int64_t storage_bytes(tasks::Unit& unit, const optim::OptimOptions& options);
 
 /// The parameters of `unit` under one ownership, as a flat state takes them.
 std::vector<NamedParameter> parameters_of(tasks::Unit& unit,

@@ -124,6 +124,18 @@ TEST(RecipeTest, AnUnknownChoiceListsTheChoices) {
                     HasSubstr("did you mean greedy?")));
 }
 
+TEST(RecipeTest, SomeIntegersHaveAWordForZero) {
+  const auto steps = [](std::string_view text, std::vector<std::string> sets) {
+    return parse(text, std::move(sets)).config.train.steps_per_visit;
+  };
+  EXPECT_EQ(steps("train.steps_per_visit = \"auto\"", {}), 0);
+  EXPECT_EQ(steps("", {"train.steps_per_visit=auto"}), 0);
+  EXPECT_EQ(steps("", {"train.steps_per_visit=\"auto\""}), 0);
+  EXPECT_THAT(parse_error("train.steps = \"auto\""), HasSubstr("integer"));
+  EXPECT_THAT(parse_error("train.steps_per_visit = \"long\""),
+              HasSubstr("integer"));
+}
+
 TEST(RecipeTest, SetWinsOverTheRecipeAndTheLastSetWins) {
   const LoadedConfig loaded =
       parse("optim.eps = 1e-3", {"optim.eps=1e-4", "optim.eps=1e-5"});

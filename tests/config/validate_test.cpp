@@ -303,6 +303,16 @@ TEST(WarningsTest, SettingsThatNeedAnotherSettingAreNamed) {
                           HasSubstr("train.steps_per_visit")));
 }
 
+TEST(ValidateTest, VisitsOfAutomaticLengthNeedBlocksOfTheirOwn) {
+  RunConfig config = valid();
+  config.train.schedule = train::TrainingSchedule::kAlternating;
+  config.train.steps_per_visit = 0;
+  EXPECT_NO_THROW(validate(config));
+  config.blocks.ownership.stem = blocks::Ownership::kShared;
+  EXPECT_THAT(config_error([&] { validate(config); }),
+              HasSubstr("train.steps_per_visit"));
+}
+
 TEST(WarningsTest, SharedPartsInSequenceAreRarelyMeant) {
   RunConfig config = valid();
   config.blocks.ownership.stem = blocks::Ownership::kShared;

@@ -1,0 +1,239 @@
+// SPDX-License-Identifier: Apache-2.0
+// What moving blocks between memory and disk costs, beside what the machine
+// itself can do, measured in the same process:
+//
+//   link     one state of a unit copied within memory, written to and read from
+//            a file in sequence (no hashes, past the page cache)
+//   pager    the same through memory::Pager with one arena: nothing but paging
+//   exposed  AdamW steps over the state of each unit in turn, with all states
+//   in
+//            memory and with two arenas, k steps a visit; k = 2 k_hide
+//
+// Prints one JSON object.
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <chrono>
+#include <cmath>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <filesystem>
+#include <memory>
+#include <nlohmann/json.hpp>
+#include <span>
+#include <stdexcept>
+#include <string>
+#include <vector>
+
+#include "dblocks/memory/pager.h"
+#include "dblocks/optim/adamw.h"
+
+namespace {
+
+using namespace dblocks;
+using Clock = std::chrono::steady_clock;
+using Json = nlohmann::ordered_json;
+using memory::PageFile;
+using memory::Pager;
+
+struct Arguments {
+  std::string folder = ".";
+  size_t state_mib = 512;
+  int64_t units = 4, repeats = 5, sweeps = 3;
+};
+
+double seconds_since(Clock::time_point start) {
+  return std::chrono::duration<double>(Clock::now() - start).count();
+}
+
+class Memory {
+ public:
+  explicit Memory(size_t size)
+      : data_(static_cast<std::byte*>(
+            std::aligned_alloc(PageFile::kAlignment, size))),
+        size_(size) {
+    std::memset(data_.get(), 1, size);
+  }
+  std::span<std::byte> bytes() const { return {data_.get(), size_}; }
+
+ private:
+  struct Free {
+    void operator()(std::byte* data) const { std::free(data); }
+  };
+  std::unique_ptr<std::byte, Free> data_;
+  size_t size_;
+};
+
+Json rates(std::vector<double> seconds, size_t bytes) {
+  std::sort(seconds.begin(), seconds.end());
+  const auto rate = [&](double s) {
+    return static_cast<double>(bytes) / s / 1e9;
+  };
+  return {{"median_gb_per_second", rate(seconds[seconds.size() / 2])},
+          {"min_gb_per_second", rate(seconds.back())},
+          {"max_gb_per_second", rate(seconds.front())}};
+}
+
+/// One sequential pass over a file, 8 MiB at a time.
+double raw_pass(const std::filesystem::path& path,
+                std::span<std::byte> bytes,
+                bool writes) {
+  const auto start = Clock::now();
+  const int file = ::open(
+      path.c_str(), (writes ? O_WRONLY | O_CREAT : O_RDONLY) | O_DIRECT, 0666);
+  if (file < 0) {
+    throw std::runtime_error("cannot open a file past the page cache");
+  }
+  for (size_t done = 0; done < bytes.size();) {
+    const size_t size = std::min(bytes.size() - done, PageFile::kPageBytes);
+    const ssize_t count = writes ? ::write(file, bytes.data() + done, size)
+                                 : ::read(file, bytes.data() + done, size);
+    if (count <= 0) {
+      throw std::runtime_error("cannot write or read the file");
+    }
+    done += static_cast<size_t>(count);
+  }
+  ::close(file);
+  return seconds_since(start);
+}
+
+/// The next step of a unit: AdamW over its whole state.
+void take_step(std::span<std::byte> state, std::span<float> gradient) {
+  const size_t count = gradient.size();
+  auto* floats = reinterpret_cast<float*>(state.data());
+  optim::adamw_update({.learning_rate = 1e-3, .step = 1},
+                      {.weights = {floats, count},
+                       .gradient = gradient,
+                       .first_moment = {floats + count, count},
+                       .second_moment = {floats + 2 * count, count},
+                       .decayed_count = static_cast<int64_t>(count)});
+}
+
+struct Visits {
+  double seconds = 0;       ///< per step, moving included
+  double wait_seconds = 0;  ///< per step, waited for states
+  memory::PagerStats stats;
+};
+
+/// Sweeps over all units with `steps` steps a visit; the first sweep, which
+/// fills the states, does not count.
+Visits visit_all(const Arguments& arguments, size_t num_arenas, int64_t steps) {
+  const size_t size = arguments.state_mib << 20;
+  std::vector<Memory> arenas;
+  memory::PagerOptions options;
+  for (size_t i = 0; i < num_arenas; ++i) {
+    options.arenas.push_back(arenas.emplace_back(size).bytes());
+  }
+  for (int64_t unit = 0; unit < arguments.units; ++unit) {
+    options.files.push_back(std::filesystem::path(arguments.folder) /
+                            ("page_" + std::to_string(unit)));
+    options.state_bytes.push_back(size);
+  }
+  const std::vector<std::filesystem::path> files = options.files;
+  std::vector<float> gradient(size / sizeof(float) / 3, 0.01F);
+  Visits result;
+  {
+    Pager pager(std::move(options));
+    const Pager::Fill fill = [](std::span<std::byte> bytes) {
+      std::memset(bytes.data(), 0, bytes.size());
+    };
+    Clock::time_point start;
+    double waited = 0;
+    for (int64_t visit = 0; visit < (arguments.sweeps + 1) * arguments.units;
+         ++visit) {
+      if (visit == arguments.units) {
+        start = Clock::now();
+        waited = pager.stats().wait_seconds;
+      }
+      const int64_t unit = visit % arguments.units;
+      const auto state = arenas[pager.enter(unit, fill)].bytes();
+      if (num_arenas > 1) {
+        pager.prefetch((unit + 1) % arguments.units, fill);
+      }
+      for (int64_t i = 0; i < steps; ++i) {
+        take_step(state, gradient);
+      }
+      pager.leave(unit, Pager::Use::kChanged);
+    }
+    const auto count = static_cast<double>(arguments.sweeps * arguments.units *
+                                           std::max<int64_t>(steps, 1));
+    result.seconds = seconds_since(start) / count;
+    result.wait_seconds = (pager.stats().wait_seconds - waited) / count;
+    pager.drain();
+    result.stats = pager.stats();
+  }
+  for (const auto& file : files) {
+    std::filesystem::remove(file);
+  }
+  return result;
+}
+
+Json measure(const Arguments& arguments) {
+  const size_t size = arguments.state_mib << 20;
+  const auto path = std::filesystem::path(arguments.folder) / "link";
+  std::vector<double> copied, written, read;
+  {
+    const Memory from(size), to(size);
+    raw_pass(path, from.bytes(), true);  // makes the file
+    for (int64_t i = 0; i < arguments.repeats; ++i) {
+      const auto start = Clock::now();
+      std::memcpy(to.bytes().data(), from.bytes().data(), size);
+      copied.push_back(seconds_since(start));
+      written.push_back(raw_pass(path, from.bytes(), true));
+      read.push_back(raw_pass(path, to.bytes(), false));
+    }
+  }
+  std::filesystem::remove(path);
+  Json json{{"state_bytes", size},
+            {"units", arguments.units},
+            {"memory_copy", rates(copied, size)},
+            {"disk_write", rates(written, size)},
+            {"disk_read", rates(read, size)}};
+  const auto median = [](std::vector<double> values) {
+    std::sort(values.begin(), values.end());
+    return values[values.size() / 2];
+  };
+
+  const memory::PagerStats only = visit_all(arguments, 1, 0).stats;
+  const double out = only.seconds_out / static_cast<double>(only.num_out);
+  const double in = only.seconds_in / static_cast<double>(only.num_in);
+  json["pager"] = {
+      {"write_gb_per_second", static_cast<double>(size) / out / 1e9},
+      {"read_gb_per_second", static_cast<double>(size) / in / 1e9},
+      {"write_share_of_disk", median(written) / out},
+      {"read_share_of_disk", median(read) / in},
+      {"swap_share_of_disk", (median(written) + median(read)) / (in + out)}};
+
+  const auto all = static_cast<size_t>(arguments.units);
+  const double step = visit_all(arguments, all, 4).seconds;
+  const auto steps = static_cast<int64_t>(std::ceil(2 * (in + out) / step));
+  const Visits resident = visit_all(arguments, all, steps);
+  const Visits paged = visit_all(arguments, 2, steps);
+  json["exposed"] = {{"k_hide", (in + out) / step},
+                     {"steps_per_visit", steps},
+                     {"step_seconds_all_in_memory", resident.seconds},
+                     {"step_seconds_paged", paged.seconds},
+                     {"waited_share", paged.wait_seconds / paged.seconds},
+                     {"slower_share", paged.seconds / resident.seconds - 1},
+                     {"hidden_share", paged.stats.hidden_share()}};
+  return json;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  Arguments arguments;
+  CLI::App app("Measures the moving of blocks between memory and disk");
+  app.add_option("--folder", arguments.folder, "On the disk to measure");
+  app.add_option("--state-mib", arguments.state_mib)
+      ->check(CLI::Range(8, 65536));
+  app.add_option("--units", arguments.units)->check(CLI::Range(3, 64));
+  app.add_option("--repeats", arguments.repeats)->check(CLI::PositiveNumber);
+  app.add_option("--sweeps", arguments.sweeps)->check(CLI::PositiveNumber);
+  CLI11_PARSE(app, argc, argv);
+  std::printf("%s\n", measure(arguments).dump(2).c_str());
+  return 0;
+}

@@ -1,0 +1,81 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "cli/memory_budget.h"
+
+#include <fmt/format.h>
+
+#include <charconv>
+#include <cmath>
+
+#include "cli/output.h"
+#include "dblocks/core/error.h"
+#include "dblocks/memory/meter.h"
+#include "dblocks/train/step_plan.h"
+
+namespace dblocks::cli {
+
+int64_t read_memory_flag(const std::string& text) {
+  double number = 0;
+  const auto [end, error] =
+      std::from_chars(text.data(), text.data() + text.size(), number);
+  std::string unit(end, text.data() + text.size());
+  std::erase(unit, ' ');
+  double factor = 0;
+  const std::string letters = "KMGT";
+  if (unit.empty() || unit == "B") {
+    factor = 1;
+  } else if (const size_t power = letters.find(unit[0]);
+             power != std::string::npos) {
+    const std::string rest = unit.substr(1);
+    const double base = rest.empty() || rest == "iB" ? 1024
+                        : rest == "B"                ? 1000
+                                                     : 0;
+    factor = std::pow(base, static_cast<double>(power + 1));
+  }
+  const double bytes = number * factor;
+  DBLOCKS_CHECK(error == std::errc() && bytes >= 1 && bytes < 1e18, ConfigError,
+                "[memory] expected --memory to be a size like 8GiB or 500MB, "
+                "found {}",
+                text);
+  return static_cast<int64_t>(bytes);
+}
+
+memory::PagingPlan plan_within(const train::RunSetup& setup,
+                               int64_t budget_bytes) {
+  return memory::plan_paging(train::plan_steps(setup), budget_bytes,
+                             memory::process_resident_bytes());
+}
+
+void check_fits(const memory::PagingPlan& plan, std::string_view where) {
+  DBLOCKS_CHECK(
+      plan.fits(), DeviceError,
+      "[{}] expected --memory of at least {}, found {}: the program and its "
+      "data take {}, the state of one block (weights, moments, average) {}, "
+      "its gradient and activations {}. Hint: more blocks "
+      "(blocks.num_blocks) or a smaller batch (data.batch_size)",
+      where, format_bytes(plan.least_bytes), format_bytes(plan.budget_bytes),
+      format_bytes(plan.program_bytes), format_bytes(plan.state_bytes),
+      format_bytes(plan.step_bytes));
+}
+
+std::string describe(const memory::PagingPlan& plan) {
+  std::string text = fmt::format(
+      "in memory: program and data {}, {} of {} blocks' states (weights, "
+      "moments, average) of {}, gradient and activations of one {}",
+      format_bytes(plan.program_bytes), plan.num_arenas, plan.num_units,
+      format_bytes(plan.state_bytes), format_bytes(plan.step_bytes));
+  if (plan.num_paged() > 0) {
+    text += fmt::format(
+        "\non disk: page files in the run folder, {}; {}",
+        format_bytes(plan.disk_bytes()),
+        plan.overlaps()
+            ? "a block comes in and one leaves while another trains"
+            : "a block leaves before the next comes in, and training waits");
+  } else {
+    text += "\non disk: nothing but checkpoints";
+  }
+  return text + fmt::format("\npredicted peak {} of {}",
+                            format_bytes(plan.peak_bytes),
+                            format_bytes(plan.budget_bytes));
+}
+
+}  // namespace dblocks::cli

@@ -1,0 +1,28 @@
+// SPDX-License-Identifier: Apache-2.0
+// The flag --memory SIZE: what a run may take, and how it then lies in memory.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include "dblocks/memory/paging_plan.h"
+#include "dblocks/train/run_setup.h"
+
+namespace dblocks::cli {
+
+/// "8GiB", "500 MB", "1.5G": a number with a power of 1024 (K, KiB) or, with
+/// B behind the letter, of 1000 (KB). *Errors*: ConfigError.
+int64_t read_memory_flag(const std::string& text);
+
+/// How the run lies in `budget_bytes` of memory for the whole process. What the
+/// process takes now, its recipe and data open, counts as the program.
+memory::PagingPlan plan_within(const train::RunSetup& setup,
+                               int64_t budget_bytes);
+
+/// *Errors*: DeviceError with all the numbers if not even one block fits.
+void check_fits(const memory::PagingPlan& plan, std::string_view where);
+
+/// A few lines for people: what is in memory, what is paged where, the peak.
+std::string describe(const memory::PagingPlan& plan);
+
+}  // namespace dblocks::cli

@@ -1,0 +1,132 @@
+// SPDX-License-Identifier: Apache-2.0
+// Moves the states of blocks between arenas in memory and page files on disk,
+// on a thread of its own while the block at hand trains.
+//
+// With one arena a block's state leaves before the next one's comes in, and
+// training waits for both. With two, the next state comes in and the previous
+// one leaves meanwhile. With as many arenas as blocks nothing is written.
+#pragma once
+
+#include <condition_variable>
+#include <cstddef>
+#include <cstdint>
+#include <deque>
+#include <exception>
+#include <filesystem>
+#include <functional>
+#include <mutex>
+#include <span>
+#include <thread>
+#include <vector>
+
+#include "dblocks/memory/page_file.h"
+
+namespace dblocks::memory {
+
+struct PagerOptions {
+  /// Memory for one state each, all equally large. Requires: at least one;
+  /// aligned as PageFile asks for.
+  std::vector<std::span<std::byte>> arenas;
+  /// Per unit: the file that its state is paged to, and the bytes of the state,
+  /// at most those of an arena and a multiple of PageFile::kAlignment.
+  std::vector<std::filesystem::path> files;
+  std::vector<size_t> state_bytes;
+};
+
+/// What a pager has done so far.
+struct PagerStats {
+  int64_t num_in = 0;  ///< states read from pages
+  int64_t num_out = 0;
+  uint64_t bytes_in = 0;
+  uint64_t bytes_out = 0;
+  double seconds_in = 0;  ///< spent on reading
+  double seconds_out = 0;
+  double busy_seconds = 0;  ///< spent on all jobs of the pager's thread
+  double wait_seconds = 0;  ///< that enter() waited
+
+  /// The share of the pager's work that nobody waited for.
+  double hidden_share() const;
+};
+
+/// *Threads*: one caller. Of its arena's bytes the caller owns those of the
+/// unit between enter() and leave(); all others belong to the pager.
+class Pager {
+ public:
+  /// Makes a unit's state in an arena when it has no page yet. Runs on the
+  /// pager's thread.
+  using Fill = std::function<void(std::span<std::byte> arena)>;
+
+  explicit Pager(PagerOptions options);
+  /// Finishes what has been started.
+  ~Pager();
+  Pager(const Pager&) = delete;
+  Pager& operator=(const Pager&) = delete;
+
+  /// Brings the state of `unit` in, waits for it and returns its arena's index.
+  /// Requires: no other unit is entered. *Errors*: PageError if its page is
+  /// damaged (the unit is then forgotten, so that entering it again fills it);
+  /// whatever a Fill, a task of leave() or a write to disk has thrown.
+  size_t enter(int64_t unit, const Fill& fill);
+
+  /// What became of a state while it was entered.
+  enum class Use {
+    kRead,      ///< its page, if there is one, is as good
+    kChanged,   ///< its page is out of date
+    kFinished,  ///< it is not needed any more
+  };
+
+  /// Ends the use of `unit`. `task`, if any, runs on the pager's thread and may
+  /// read the arena; the state stays there until it is done.
+  void leave(int64_t unit, Use use, std::function<void()> task = {});
+
+  /// Starts to bring `unit` in, if an arena can be had for it; nothing is
+  /// waited for. What goes wrong is reported by the next enter().
+  void prefetch(int64_t unit, const Fill& fill);
+
+  /// Waits for every job. *Errors*: as enter(), except for damaged pages.
+  void drain();
+
+  PagerStats stats() const;
+  size_t num_arenas() const { return arenas_.size(); }
+
+ private:
+  struct Arena {
+    std::span<std::byte> bytes;
+    int64_t unit = -1;        // whose state it holds, or will
+    bool is_entered = false;  // the caller owns it
+    bool is_dirty = false;    // newer than the page
+    uint64_t left_at = 0;     // grows with time; 0: not entered yet
+    int64_t num_jobs = 0;     // waiting or running
+    std::exception_ptr damage;
+  };
+  struct Job {
+    Arena* arena;
+    std::function<void()> run;
+  };
+
+  void work();
+  Arena* find(int64_t unit);
+  Arena* victim(bool may_drop_prefetched);
+  Arena* bring_in(int64_t unit, const Fill& fill, bool may_drop_prefetched);
+  void swap(Arena& arena, int64_t old_unit, int64_t unit, const Fill& fill);
+  void write_out(const Arena& arena, int64_t unit);
+  void read_in(Arena& arena, int64_t unit, const Fill& fill);
+  void push(Arena& arena, std::function<void()> run);
+  void throw_failure();
+
+  std::vector<Arena> arenas_;
+  std::vector<size_t> state_bytes_;
+  std::vector<PageFile> pages_;  // used by the pager's thread, and when idle
+
+  mutable std::mutex mutex_;
+  std::condition_variable wake_;  // the pager's thread
+  std::condition_variable done_;  // the caller
+  std::deque<Job> jobs_;
+  bool is_stopping_ = false;
+  std::exception_ptr failure_;
+  uint64_t clock_ = 0;
+  PagerStats stats_;
+  std::thread thread_;  // last: it uses the others
+};
+
+}  // namespace dblocks::memory

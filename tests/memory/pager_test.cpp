@@ -1,0 +1,284 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "dblocks/memory/pager.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <cstdlib>
+#include <cstring>
+#include <filesystem>
+#include <fstream>
+#include <memory>
+#include <random>
+#include <stdexcept>
+#include <string>
+
+namespace dblocks::memory {
+namespace {
+
+using ::testing::HasSubstr;
+using Use = Pager::Use;
+
+constexpr size_t kState = 3 * PageFile::kAlignment;
+
+class TemporaryFolder {
+ public:
+  TemporaryFolder() {
+    std::string name =
+        (std::filesystem::temp_directory_path() / "dblocks_XXXXXX").string();
+    if (mkdtemp(name.data()) == nullptr) {
+      throw std::runtime_error("no temporary folder");
+    }
+    path_ = name;
+  }
+  ~TemporaryFolder() { std::filesystem::remove_all(path_); }
+  const std::filesystem::path& path() const { return path_; }
+
+ private:
+  std::filesystem::path path_;
+};
+
+/// Aligned bytes.
+class Memory {
+ public:
+  explicit Memory(size_t size)
+      : data_(static_cast<std::byte*>(
+            std::aligned_alloc(PageFile::kAlignment, size))),
+        size_(size) {}
+  std::span<std::byte> bytes() { return {data_.get(), size_}; }
+
+ private:
+  struct Free {
+    void operator()(std::byte* data) const { std::free(data); }
+  };
+  std::unique_ptr<std::byte, Free> data_;
+  size_t size_;
+};
+
+void fill_randomly(std::span<std::byte> bytes, uint32_t seed) {
+  std::mt19937 random(seed);
+  for (std::byte& byte : bytes) {
+    byte = static_cast<std::byte>(random());
+  }
+}
+
+void flip_byte(const std::filesystem::path& path, std::streamoff offset) {
+  std::fstream file(path, std::ios::in | std::ios::out | std::ios::binary);
+  file.seekg(offset);
+  const auto byte = static_cast<char>(file.get() ^ 0x10);
+  file.seekp(offset);
+  file.put(byte);
+  ASSERT_TRUE(file.good());
+}
+
+std::string damage_of(PageFile& page, std::span<std::byte> bytes) {
+  try {
+    page.read(bytes);
+  } catch (const PageError& error) {
+    return error.what();
+  }
+  return "";
+}
+
+TEST(PageFileTest, GivesBackWhatWasWrittenLast) {
+  const TemporaryFolder folder;
+  PageFile page(folder.path() / "page");
+  Memory written(2 * PageFile::kPageBytes + PageFile::kAlignment);
+  Memory read(written.bytes().size());
+  EXPECT_FALSE(page.has_content());
+  for (const uint32_t seed : {1, 2}) {
+    fill_randomly(written.bytes(), seed);
+    page.write(written.bytes());
+    EXPECT_TRUE(page.has_content());
+    page.read(read.bytes());
+    EXPECT_TRUE(std::ranges::equal(read.bytes(), written.bytes()));
+  }
+}
+
+TEST(PageFileTest, NamesFileAndOffsetOfADamagedPage) {
+  const TemporaryFolder folder;
+  const auto path = folder.path() / "page";
+  PageFile page(path);
+  Memory memory(3 * PageFile::kPageBytes);
+  fill_randomly(memory.bytes(), 1);
+  page.write(memory.bytes());
+  flip_byte(path, PageFile::kPageBytes + 12345);
+  const std::string message = damage_of(page, memory.bytes());
+  EXPECT_THAT(message, HasSubstr(path.string()));
+  EXPECT_THAT(message, HasSubstr(fmt::format("offset {} ", 8 << 20)));
+}
+
+TEST(PageFileTest, FindsAFileThatIsShorterOrGone) {
+  const TemporaryFolder folder;
+  const auto path = folder.path() / "page";
+  PageFile page(path);
+  Memory memory(2 * PageFile::kPageBytes);
+  fill_randomly(memory.bytes(), 1);
+  page.write(memory.bytes());
+  std::filesystem::resize_file(path, PageFile::kPageBytes + 4096);
+  EXPECT_THAT(damage_of(page, memory.bytes()),
+              HasSubstr(fmt::format("offset {} ", 8 << 20)));
+  std::filesystem::remove(path);
+  EXPECT_THAT(damage_of(page, memory.bytes()), HasSubstr("offset 0 "));
+}
+
+TEST(PageFileTest, AFileThatCannotBeWrittenIsAnError) {
+  const TemporaryFolder folder;
+  PageFile page(folder.path() / "missing" / "page");
+  Memory memory(PageFile::kAlignment);
+  EXPECT_THROW(page.write(memory.bytes()), CheckpointError);
+  EXPECT_FALSE(page.has_content());
+}
+
+/// Some units whose states are numbers that tests count up.
+class Units {
+ public:
+  Units(int64_t num_units, int64_t num_arenas) : made(num_units) {
+    PagerOptions options;
+    for (int64_t unit = 0; unit < num_units; ++unit) {
+      options.files.push_back(file(unit));
+      options.state_bytes.push_back(kState);
+    }
+    for (int64_t i = 0; i < num_arenas; ++i) {
+      arenas.emplace_back(kState);
+      options.arenas.push_back(arenas.back().bytes());
+    }
+    pager = std::make_unique<Pager>(std::move(options));
+  }
+
+  std::filesystem::path file(int64_t unit) const {
+    return folder_.path() / std::to_string(unit);
+  }
+
+  Pager::Fill fill(int64_t unit) {
+    return [this, unit](std::span<std::byte> bytes) {
+      ++made[unit];
+      std::memset(bytes.data(), 0, bytes.size());
+      number(bytes) = unit * 1000;
+    };
+  }
+
+  int64_t& enter(int64_t unit) {
+    return number(arenas[pager->enter(unit, fill(unit))].bytes());
+  }
+
+  static int64_t& number(std::span<std::byte> bytes) {
+    return *reinterpret_cast<int64_t*>(bytes.data());
+  }
+
+  std::vector<Memory> arenas;
+  std::vector<int> made;  // how often each was filled
+
+ private:
+  TemporaryFolder folder_;
+
+ public:
+  std::unique_ptr<Pager> pager;
+};
+
+TEST(PagerTest, StatesSurviveWithAnyNumberOfArenasAndAnyOrder) {
+  constexpr int64_t kUnits = 5;
+  for (const int64_t num_arenas : {1, 2, 3, 5}) {
+    Units units(kUnits, num_arenas);
+    std::mt19937 random(7);
+    std::vector<int64_t> expected;
+    for (int64_t unit = 0; unit < kUnits; ++unit) {
+      expected.push_back(unit * 1000);
+    }
+    for (int i = 0; i < 300; ++i) {
+      const auto unit = static_cast<int64_t>(random() % kUnits);
+      int64_t& number = units.enter(unit);
+      ASSERT_EQ(number, expected[unit]) << num_arenas << " arenas, visit " << i;
+      // What is announced need not come.
+      const auto next = static_cast<int64_t>(random() % kUnits);
+      if (next != unit) {
+        units.pager->prefetch(next, units.fill(next));
+      }
+      const bool is_changed = random() % 4 != 0;
+      if (is_changed) {
+        ++number;
+        ++expected[unit];
+      }
+      units.pager->leave(unit, is_changed ? Use::kChanged : Use::kRead);
+    }
+    units.pager->drain();
+    const PagerStats stats = units.pager->stats();
+    EXPECT_EQ(stats.num_in == 0, num_arenas == kUnits);
+    EXPECT_EQ(stats.bytes_in, stats.num_in * kState);
+    EXPECT_EQ(stats.bytes_out, stats.num_out * kState);
+  }
+}
+
+TEST(PagerTest, WithTwoArenasTheNextStateIsThereWhenItIsEntered) {
+  Units units(3, 2);
+  for (int round = 0; round < 3; ++round) {
+    for (int64_t unit = 0; unit < 3; ++unit) {
+      units.enter(unit);
+      const int64_t next = (unit + 1) % 3;
+      units.pager->prefetch(next, units.fill(next));
+      units.pager->drain();
+      const double waited = units.pager->stats().wait_seconds;
+      units.pager->leave(unit, Use::kChanged);
+      units.enter(next);
+      EXPECT_LT(units.pager->stats().wait_seconds - waited, 0.001);
+      units.pager->leave(next, Use::kRead);
+    }
+  }
+}
+
+TEST(PagerTest, ATaskSeesTheStateAsItWasLeft) {
+  Units units(3, 1);
+  int64_t seen = 0;
+  std::span<std::byte> arena = units.arenas[0].bytes();
+  units.enter(0) = 42;
+  units.pager->leave(0, Use::kChanged, [&seen, arena] {
+    std::this_thread::sleep_for(std::chrono::milliseconds(50));
+    seen = Units::number(arena);
+  });
+  EXPECT_EQ(units.enter(1), 1000);  // in the same memory
+  EXPECT_EQ(seen, 42);
+}
+
+TEST(PagerTest, AFinishedStateIsNotWritten) {
+  Units units(2, 1);
+  units.enter(0) = 5;
+  units.pager->leave(0, Use::kFinished);
+  units.enter(1);
+  EXPECT_FALSE(std::filesystem::exists(units.file(0)));
+}
+
+TEST(PagerTest, ADamagedPageIsReportedAndThenMadeAnew) {
+  Units units(2, 1);
+  units.enter(0) = 5;
+  units.pager->leave(0, Use::kChanged);
+  units.enter(1);
+  units.pager->leave(1, Use::kChanged);
+  flip_byte(units.file(0), 100);
+  EXPECT_THROW(units.enter(0), PageError);
+  EXPECT_EQ(units.enter(0), 0);
+  EXPECT_EQ(units.made[0], 2);
+  units.pager->leave(0, Use::kChanged);
+  EXPECT_EQ(units.enter(1), 1000);
+}
+
+TEST(PagerTest, WhatGoesWrongOnItsThreadIsReported) {
+  Units units(3, 2);
+  units.enter(0);
+  units.pager->prefetch(
+      1, [](std::span<std::byte>) { throw DeviceError("no room"); });
+  units.pager->leave(0, Use::kChanged);
+  EXPECT_THROW(units.enter(1), DeviceError);
+  EXPECT_THROW(units.pager->drain(), DeviceError);
+}
+
+TEST(PagerTest, AStateThatCannotBeWrittenIsReported) {
+  Units units(2, 1);
+  std::filesystem::create_directory(units.file(0));
+  units.enter(0) = 5;
+  units.pager->leave(0, Use::kChanged);
+  EXPECT_THROW(units.enter(1), CheckpointError);
+}
+
+}  // namespace
+}  // namespace dblocks::memory
