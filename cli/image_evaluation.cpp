@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "cli/image_evaluation.h"
 
+#include <ATen/ops/cat.h>
 #include <ATen/ops/empty.h>
 #include <ATen/ops/tensor.h>
 #include <c10/core/InferenceMode.h>
@@ -33,7 +34,9 @@ namespace {
 constexpr int64_t kImagesAtOnce = 500;
 constexpr int64_t kGridColumns = 8;
 /// A larger picture is not shown in the report.
-constexpr size_t kMaxGridBytes = size_t{8} << 20;
+constexpr size_t kMaxPictureBytes = size_t{6} << 20;
+/// Drawn images whose nearest training images are shown, at most.
+constexpr int64_t kMaxNearest = 16;
 
 /// Pixels of all readable samples, [N, Y, X, C].
 at::Tensor pixels_of(const data::Dataset& set) {
@@ -187,6 +190,27 @@ void print(const report::ImageEvaluation& evaluation) {
   }
 }
 
+std::string base64_of(const std::string& png) {
+  return png.size() > kMaxPictureBytes
+             ? ""
+             : report::base64(
+                   {reinterpret_cast<const uint8_t*>(png.data()), png.size()});
+}
+
+/// The first image of each class above the training image nearest to it.
+std::string nearest_picture(const at::Tensor& drawn,
+                            const data::Dataset& train,
+                            const tasks::ImageFeatures& features) {
+  const int64_t count =
+      std::min({kMaxNearest, drawn.size(0), train.info().num_classes()});
+  const at::Tensor first = drawn.narrow(0, 0, count);
+  const at::Tensor real = pixels_of(train);
+  return report::png_bytes(image_grid(
+      at::cat({first, real.index_select(
+                          0, tasks::nearest_images(first, real, features))}),
+      count));
+}
+
 /// Keeps the evaluation in the run for its report, and a picture of the images.
 /// The figures are printed by now, so a run that cannot be written is worth no
 /// more than a warning.
@@ -201,10 +225,7 @@ void keep(const std::string& run,
       const std::string png =
           report::png_bytes(image_grid(grid, grid.size(0) / num_classes));
       replace_file(folder / kSampleGridName, png);
-      if (png.size() <= kMaxGridBytes) {
-        evaluation.grid_png_base64 = report::base64(
-            {reinterpret_cast<const uint8_t*>(png.data()), png.size()});
-      }
+      evaluation.grid_png_base64 = base64_of(png);
     }
     replace_file(
         folder / kImageEvaluationName,
@@ -271,18 +292,21 @@ ExitCode evaluate_images(const CommonFlags& flags,
       .guidance = setup.sampling.guidance,
       .seed = options.seed,
       .sampling_seconds = seconds};
+  const tasks::PixelFeatures by_pixels;
+  const tasks::ImageFeatures& features =
+      classifier ? static_cast<const tasks::ImageFeatures&>(*classifier)
+                 : by_pixels;
+  evaluation.scores.push_back(
+      compare(drawn, real, features, options.neighbours, reference));
   if (classifier) {
     evaluation.asked_class_share = classifier->classes(drawn)
                                        .eq(at::tensor(request.labels))
                                        .to(at::kDouble)
                                        .mean()
                                        .item<double>();
-    evaluation.scores.push_back(
-        compare(drawn, real, *classifier, options.neighbours, reference));
-  } else {
-    evaluation.scores.push_back(compare(drawn, real, tasks::PixelFeatures(),
-                                        options.neighbours, reference));
   }
+  evaluation.nearest_png_base64 =
+      base64_of(nearest_picture(drawn, context.data.train, features));
   evaluation.block_loss = unit_losses(context, reader, test, device);
   if (flags.json) {
     print_line(report::to_json(evaluation, report::Detail::kScores).dump(2));

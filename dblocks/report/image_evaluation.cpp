@@ -44,6 +44,18 @@ ImageScore score_of(const Json& json) {
           .num_neighbour_images = json.at("neighbour_images").get<int64_t>()};
 }
 
+/// A picture in base64: {"png": text}.
+std::string picture(const Json& json) {
+  auto text = json.at("png").get<std::string>();
+  const bool is_base64 = std::ranges::all_of(text, [](unsigned char c) {
+    return std::isalnum(c) != 0 || c == '+' || c == '/' || c == '=';
+  });
+  if (!is_base64) {
+    throw std::invalid_argument("expected a picture in base64");
+  }
+  return text;
+}
+
 ImageEvaluation evaluation_of(const Json& json) {
   ImageEvaluation result{
       .run = json.at("run").get<std::string>(),
@@ -55,7 +67,8 @@ ImageEvaluation evaluation_of(const Json& json) {
       .guidance = finite(json.at("guidance")),
       .seed = json.at("seed").get<int64_t>(),
       .sampling_seconds = finite(json.at("sampling_seconds")),
-      .grid_png_base64 = json.at("png").get<std::string>()};
+      .grid_png_base64 = picture(json.at("grid")),
+      .nearest_png_base64 = picture(json.at("nearest"))};
   for (const Json& score : json.at("scores")) {
     result.scores.push_back(score_of(score));
   }
@@ -65,13 +78,9 @@ ImageEvaluation evaluation_of(const Json& json) {
   if (json.contains("asked_class_share")) {
     result.asked_class_share = fraction(json.at("asked_class_share"));
   }
-  const bool is_base64 =
-      std::ranges::all_of(result.grid_png_base64, [](unsigned char c) {
-        return std::isalnum(c) != 0 || c == '+' || c == '/' || c == '=';
-      });
   if (result.scores.empty() || result.scores.size() > kMaxScores ||
-      result.block_loss.size() > kMaxBlocks || !is_base64) {
-    throw std::invalid_argument("expected scores, losses and a picture");
+      result.block_loss.size() > kMaxBlocks) {
+    throw std::invalid_argument("expected scores and losses");
   }
   return result;
 }
@@ -103,7 +112,8 @@ Json to_json(const ImageEvaluation& e, Detail detail) {
     json["asked_class_share"] = *e.asked_class_share;
   }
   if (detail == Detail::kAll) {
-    json["png"] = e.grid_png_base64;
+    json["grid"] = {{"png", e.grid_png_base64}};
+    json["nearest"] = {{"png", e.nearest_png_base64}};
   }
   return json;
 }

@@ -42,9 +42,12 @@ struct ImageEvaluation {
   std::vector<double> block_loss;
   /// Drawn images, a row for each class, as a PNG file; may be empty.
   std::string grid_png_base64;
+  /// One drawn image of each class above the training image that is nearest to
+  /// it, as a PNG file; may be empty.
+  std::string nearest_png_base64;
 };
 
-/// The grid is left out with Detail::kScores.
+/// The pictures are left out with Detail::kScores.
 nlohmann::ordered_json to_json(const ImageEvaluation& evaluation,
                                Detail detail);
 

@@ -37,4 +37,10 @@ ImageComparison compare_images(const at::Tensor& drawn,
           .num_neighbour_images = most};
 }
 
+at::Tensor nearest_images(const at::Tensor& drawn,
+                          const at::Tensor& real,
+                          const ImageFeatures& features) {
+  return metrics::nearest(features(drawn), features(real));
+}
+
 }  // namespace dblocks::tasks

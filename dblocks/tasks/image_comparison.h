@@ -27,4 +27,10 @@ ImageComparison compare_images(const at::Tensor& drawn,
                                const ImageFeatures& features,
                                int64_t neighbours);
 
+/// For each drawn image the real one that is nearest by its features.
+/// *Shapes*: as above; result: [N] int64, indices into `real`.
+at::Tensor nearest_images(const at::Tensor& drawn,
+                          const at::Tensor& real,
+                          const ImageFeatures& features);
+
 }  // namespace dblocks::tasks

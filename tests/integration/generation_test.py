@@ -112,7 +112,9 @@ class Generation(Program):
             self.assertNotIn("NaN", text)
             self.assertIn("FRECHET DISTANCE", text.upper())
             self.assertEqual(window.run(
-                "return document.querySelector('img.grid').naturalWidth"), 56)
+                "return [...document.querySelectorAll('img.grid')].map("
+                "i => [i.naturalWidth, i.naturalHeight])"),
+                [[2 * 28, 10 * 28], [10 * 28, 2 * 28]])
 
     def test_a_table_of_runs_is_trained_once_and_summed_up(self):
         table = self.folder / "table.toml"

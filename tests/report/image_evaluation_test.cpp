@@ -32,7 +32,8 @@ ImageEvaluation some_evaluation() {
           .scores = {{"pixels, 500 images", 12.5, 0.75, 0.25, 3, 400}},
           .asked_class_share = 0.5,
           .block_loss = {0.25, 0.125},
-          .grid_png_base64 = "iVBORw0="};
+          .grid_png_base64 = "iVBORw0=",
+          .nearest_png_base64 = "iVBO"};
 }
 
 class ImageEvaluationTest : public ::testing::Test {
@@ -68,8 +69,9 @@ TEST_F(ImageEvaluationTest, WhatIsKeptIsReadBack) {
   EXPECT_EQ(found->asked_class_share, 0.5);
   EXPECT_THAT(found->block_loss, ElementsAre(0.25, 0.125));
   EXPECT_EQ(found->grid_png_base64, "iVBORw0=");
+  EXPECT_EQ(found->nearest_png_base64, "iVBO");
   EXPECT_FALSE(read_image_evaluation(folder_ / "none.json"));
-  EXPECT_FALSE(to_json(some_evaluation(), Detail::kScores).contains("png"));
+  EXPECT_FALSE(to_json(some_evaluation(), Detail::kScores).contains("grid"));
 }
 
 TEST_F(ImageEvaluationTest, DamageIsNamed) {
@@ -91,7 +93,7 @@ TEST_F(ImageEvaluationTest, DamageIsNamed) {
     }
   }
   Json bad = good;
-  bad["png"] = "\"><script>";
+  bad["nearest"]["png"] = "\"><script>";
   expect_refused(bad.dump());
   bad = good;
   bad["scores"][0]["precision"] = 2;

@@ -340,6 +340,10 @@ function samplesSection() {
     ...group("The most confident mistakes", evaluation.samples.filter((s) => s.is_mistake)));
 }
 
+function picture({png}, alt) {
+  return el("img", {class: "grid", alt, src: "data:image/png;base64," + png});
+}
+
 function imagesSection() {
   if (!images) {
     return section("images", "Images", ["Not drawn yet. ", command("eval"), " draws some and measures them."]);
@@ -354,8 +358,11 @@ function imagesSection() {
      `${images.guidance}, seed ${images.seed}, drawn in ${duration(images.sampling_seconds)}.`,
      images.asked_class_share === undefined ? null
        : ` A classifier puts ${percent(images.asked_class_share)} of them into the class that was asked for.`],
-    images.png ? card(el("img", {class: "grid", alt: "Drawn images, a row for each class",
-                                      src: "data:image/png;base64," + images.png})) : null,
+    images.grid.png ? card(picture(images.grid, "Drawn images, a row for each class")) : null,
+    images.nearest.png ? card(el("h3", {}, "Nearest training images"),
+      picture(images.nearest, "Drawn images above their nearest training images"),
+      note("A drawn image of each class; below it the training image that is nearest to it. ",
+           "The same picture twice would mean that it was learned by heart.")) : null,
     card(table(columns, rows)),
     card(table([{head: "trained"}, {head: term("test_loss"), number: true}], losses)));
 }
