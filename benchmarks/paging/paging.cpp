@@ -115,11 +115,17 @@ void take_step(std::span<std::byte> state, std::span<float> gradient) {
 struct Visits {
   double seconds = 0;       ///< per step, moving included
   double wait_seconds = 0;  ///< per step, waited for states
-  memory::PagerStats stats;
+  double in_seconds = 0;    ///< per state
+  double out_seconds = 0;
+  double hidden_share = 0;
 };
 
-/// Sweeps over all units with `steps` steps a visit; the first sweep, which
-/// fills the states, does not count.
+double ratio(double sum, int64_t count) {
+  return count > 0 ? sum / static_cast<double>(count) : 0;
+}
+
+/// Sweeps over all units with `steps` steps a visit; two more before them,
+/// which fill the states and make the files, do not count.
 Visits visit_all(const Arguments& arguments, size_t num_arenas, int64_t steps) {
   const size_t size = arguments.state_mib << 20;
   std::vector<Memory> arenas;
@@ -141,12 +147,12 @@ Visits visit_all(const Arguments& arguments, size_t num_arenas, int64_t steps) {
       std::memset(bytes.data(), 0, bytes.size());
     };
     Clock::time_point start;
-    double waited = 0;
-    for (int64_t visit = 0; visit < (arguments.sweeps + 1) * arguments.units;
+    memory::PagerStats before;
+    for (int64_t visit = 0; visit < (arguments.sweeps + 2) * arguments.units;
          ++visit) {
-      if (visit == arguments.units) {
+      if (visit == 2 * arguments.units) {
         start = Clock::now();
-        waited = pager.stats().wait_seconds;
+        before = pager.stats();
       }
       const int64_t unit = visit % arguments.units;
       const auto state = arenas[pager.enter(unit, fill)].bytes();
@@ -161,9 +167,16 @@ Visits visit_all(const Arguments& arguments, size_t num_arenas, int64_t steps) {
     const auto count = static_cast<double>(arguments.sweeps * arguments.units *
                                            std::max<int64_t>(steps, 1));
     result.seconds = seconds_since(start) / count;
-    result.wait_seconds = (pager.stats().wait_seconds - waited) / count;
+    const double waited = pager.stats().wait_seconds - before.wait_seconds;
+    result.wait_seconds = waited / count;
     pager.drain();
-    result.stats = pager.stats();
+    const memory::PagerStats after = pager.stats();
+    result.in_seconds = ratio(after.seconds_in - before.seconds_in,
+                              after.num_in - before.num_in);
+    result.out_seconds = ratio(after.seconds_out - before.seconds_out,
+                               after.num_out - before.num_out);
+    const double busy = after.busy_seconds - before.busy_seconds;
+    result.hidden_share = busy > 0 ? std::max(0.0, 1 - waited / busy) : 1;
   }
   for (const auto& file : files) {
     std::filesystem::remove(file);
@@ -197,9 +210,8 @@ Json measure(const Arguments& arguments) {
     return values[values.size() / 2];
   };
 
-  const memory::PagerStats only = visit_all(arguments, 1, 0).stats;
-  const double out = only.seconds_out / static_cast<double>(only.num_out);
-  const double in = only.seconds_in / static_cast<double>(only.num_in);
+  const Visits only = visit_all(arguments, 1, 0);
+  const double out = only.out_seconds, in = only.in_seconds;
   json["pager"] = {
       {"write_gb_per_second", static_cast<double>(size) / out / 1e9},
       {"read_gb_per_second", static_cast<double>(size) / in / 1e9},
@@ -218,7 +230,7 @@ Json measure(const Arguments& arguments) {
                      {"step_seconds_paged", paged.seconds},
                      {"waited_share", paged.wait_seconds / paged.seconds},
                      {"slower_share", paged.seconds / resident.seconds - 1},
-                     {"hidden_share", paged.stats.hidden_share()}};
+                     {"hidden_share", paged.hidden_share}};
   return json;
 }
 

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <atomic>
 #include <set>
 
 #include "dblocks/memory/meter.h"
@@ -80,6 +81,40 @@ TEST(ResidencyTest, EightBitMomentsBringSixteenBytesAWeightToTen) {
   EXPECT_NEAR(bytes_a_weight(MomentFormat::kFp32), 16, 0.01);
   // 4 for weight and gradient, 1 and 4 / 256 for each moment.
   EXPECT_NEAR(bytes_a_weight(MomentFormat::kInt8), 10.03, 0.03);
+}
+
+TEST(ResidencyTest, ResumingTakesNoMoreMemoryThanTraining) {
+  memory::install_cpu_meter();
+  RunSetup setup = with_layers(3, 3);
+  setup.train.schedule = TrainingSchedule::kSequential;
+  // Small batches of a wide network: the state is nearly all there is.
+  setup.loader.batch_size = 2;
+  setup.task.shape.options.width = 96;
+  setup.task.shape.options.mlp_width = 384;
+  const data::Dataset images = testing::toy_images();
+  TemporaryFolder folder;
+  std::atomic<bool> stop{false};
+  const auto peak_of_session = [&](bool from_first_step, int64_t steps) {
+    int64_t taken = 0, peak = 0;
+    stop = false;
+    memory::release_kept_memory();
+    const int64_t before = memory::cpu_live_bytes();
+    memory::reset_cpu_peak();
+    Trainer trainer(setup, images, RunFolder(folder.path()),
+                    {.stop = &stop, .on_progress = [&](const auto&) {
+                       if (++taken == 1 && !from_first_step) {
+                         memory::reset_cpu_peak();
+                       }
+                       peak = memory::cpu_peak_bytes() - before;
+                       stop = taken == steps;
+                     }});
+    trainer.run();
+    return peak;
+  };
+  const int64_t training = peak_of_session(false, 2);
+  const int64_t resuming = peak_of_session(true, 1);
+  EXPECT_LE(static_cast<double>(resuming),
+            1.02 * static_cast<double>(training));
 }
 
 TEST(ResidencyTest, TheBlockStepPeaksFarBelowTheEndToEndStep) {
