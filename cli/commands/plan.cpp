@@ -79,11 +79,12 @@ std::vector<Way> alternatives(const train::RunSetup& setup,
   return ways;
 }
 
-/// The keys of settings as they are given to --set.
-std::string keys_of(const train::MemorySettings& s) {
-  return fmt::format("train.recompute={} train.micro_batch={} optim.moments={}",
-                     s.recompute ? "layer" : "none", s.micro_batch,
-                     enum_name(s.moments));
+/// Settings as flags.
+std::string flags_of(const train::MemorySettings& s) {
+  return fmt::format(
+      "--set train.recompute={} --set train.micro_batch={} --set "
+      "optim.moments={}",
+      s.recompute ? "layer" : "none", s.micro_batch, enum_name(s.moments));
 }
 
 Json settings_json(const train::MemorySettings& s, int64_t limit) {
@@ -122,7 +123,7 @@ void print_settings(const std::vector<train::MemorySettings>& tried,
   } else if (tried.size() == 1) {
     print_line("the recipe fits as it is");
   } else {
-    print_line(fmt::format("first that fits: --set {}", keys_of(last)));
+    print_line(fmt::format("first that fits: {}", flags_of(last)));
   }
 }
 

@@ -67,6 +67,14 @@ std::string reason(const RunConfig& config, std::string_view key) {
       config.train.schedule != train::TrainingSchedule::kAlternating) {
     return fmt::format("train.schedule = {}", enum_name(config.train.schedule));
   }
+  if (key == "train.recompute" && method != Method::kEndToEnd &&
+      config.blocks.num_blocks == config.model.num_layers) {
+    return "blocks of one layer: a block's last layer is never run again";
+  }
+  if (key == "train.micro_batch" &&
+      config.train.micro_batch >= config.data.batch_size) {
+    return fmt::format("data.batch_size = {}", config.data.batch_size);
+  }
   if (key == "optim.min_learning_rate" &&
       config.optim.schedule == optim::LearningRateSchedule::kConstant) {
     return "optim.schedule = constant";

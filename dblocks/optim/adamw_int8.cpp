@@ -98,11 +98,19 @@ void update_block(const Factors& factors,
     m[i] /= first_divisor;
     v[i] /= second_divisor;
   }
+  // Numbers as wide as the floats until the end, so that all is vectorised.
+  uint32_t first[kMomentBlock], second[kMomentBlock];
   for (int64_t i = 0; i < kMomentBlock; ++i) {
-    first_codes[i] =
+    first[i] =
         signed_byte(m[i] < 0, signed_code.nearest_magnitude(std::fabs(m[i])));
-    second_codes[i] = static_cast<uint8_t>(std::max<uint32_t>(
-        unsigned_code.nearest_magnitude(v[i]), v[i] > 0 ? 1 : 0));
+  }
+  for (int64_t i = 0; i < kMomentBlock; ++i) {
+    second[i] = std::max<uint32_t>(unsigned_code.nearest_magnitude(v[i]),
+                                   v[i] > 0 ? 1 : 0);
+  }
+  for (int64_t i = 0; i < kMomentBlock; ++i) {
+    first_codes[i] = static_cast<uint8_t>(first[i]);
+    second_codes[i] = static_cast<uint8_t>(second[i]);
   }
 }
 

@@ -32,7 +32,7 @@ DynamicCode::DynamicCode(bool is_signed) {
     while (lowest > middles_[nearest]) {
       ++nearest;
     }
-    starts_[i] = static_cast<uint8_t>(nearest);
+    starts_[i] = nearest;
   }
 }
 

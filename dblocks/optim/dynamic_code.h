@@ -54,7 +54,7 @@ class DynamicCode {
   std::array<float, 256> magnitudes_{};
   std::array<float, 256> middles_{};  // between a magnitude and the next
   std::array<float, 256> values_{};
-  std::array<uint8_t, kNumStarts> starts_{};
+  std::array<uint32_t, kNumStarts> starts_{};
 };
 
 }  // namespace dblocks::optim

@@ -2,6 +2,7 @@
 #include "dblocks/train/memory_choice.h"
 
 #include <algorithm>
+#include <set>
 #include <tuple>
 
 #include "dblocks/train/step_plan.h"
@@ -10,17 +11,32 @@ namespace dblocks::train {
 namespace {
 
 constexpr double kForwardShare = 1.0 / 3;
-constexpr double kHalvingCost = 0.03;
+constexpr double kFlopsPerSecond = 30e9;
+constexpr double kSecondsPerLayer = 1e-3;  // of a pass, whatever its samples
 
-/// Share of the layers' work that recomputation does again.
-double recomputed_share(const RunSetup& setup) {
-  double share = 0;
-  for (const memory::UnitShape& unit : unit_shapes(setup)) {
-    const auto layers = static_cast<double>(unit.num_layers);
-    share = std::max(share, (layers - 1) / layers);
+/// Rough times of a step, of the unit with the most layers.
+struct StepTime {
+  explicit StepTime(const RunSetup& setup) {
+    for (const memory::UnitPlan& plan : plan_steps(setup)) {
+      const auto layers = static_cast<double>(plan.num_layers);
+      const double flops = 6.0 * static_cast<double>(plan.num_parameters) *
+                           static_cast<double>(setup.loader.batch_size *
+                                               step_shape(setup).tokens);
+      products = std::max(products, flops / kFlopsPerSecond);
+      pass = std::max(pass, kSecondsPerLayer * (layers + 2));
+      recomputed_share = std::max(recomputed_share, (layers - 1) / layers);
+    }
   }
-  return share;
-}
+
+  double seconds(bool recompute, double passes) const {
+    const double again = recompute ? kForwardShare * recomputed_share : 0;
+    return (products + pass * passes) * (1 + again);
+  }
+
+  double products = 0;  // seconds for the whole batch
+  double pass = 0;      // seconds on top for each pass
+  double recomputed_share = 0;
+};
 
 int64_t peak_of(const RunSetup& setup) {
   const std::vector<memory::UnitPlan> plans = plan_steps(setup);
@@ -28,36 +44,31 @@ int64_t peak_of(const RunSetup& setup) {
       ->peak_bytes;
 }
 
-/// Every setting that needs less than the run's own in some respect, and that
-/// itself, by time.
+/// Settings with smaller micro-batches, recomputation or 8-bit moments, and the
+/// run's own, by time.
 std::vector<MemorySettings> candidates(const RunSetup& setup) {
-  const double again = kForwardShare * recomputed_share(setup);
+  const StepTime time(setup);
   const int64_t batch = setup.loader.batch_size;
   const int64_t own = setup.train.micro_batch > 0
                           ? std::min(setup.train.micro_batch, batch)
                           : batch;
+  const auto seconds = [&](bool recompute, int64_t size) {
+    const int64_t passes = (batch + size - 1) / size;
+    return time.seconds(recompute, static_cast<double>(passes));
+  };
+  std::set<MomentFormat> formats{setup.optim.moments, MomentFormat::kInt8};
+  std::set<bool> choices{setup.task.recompute, true};
   std::vector<MemorySettings> all;
-  for (const MomentFormat moments :
-       {setup.optim.moments, MomentFormat::kInt8}) {
-    for (const bool recompute : {setup.task.recompute, true}) {
-      const bool adds_recompute = recompute && !setup.task.recompute;
-      double time = adds_recompute ? 1 + again : 1;
-      for (int64_t size = own;; size = (size + 1) / 2) {
+  for (const MomentFormat moments : formats) {
+    for (const bool recompute : choices) {
+      for (int64_t size = own; size > 0;
+           size = size == 1 ? 0 : (size + 1) / 2) {
         all.push_back({.recompute = recompute,
                        .micro_batch = size == batch ? 0 : size,
                        .moments = moments,
-                       .relative_time = time});
-        time += kHalvingCost;
-        if (size == 1) {
-          break;
-        }
+                       .relative_time = seconds(recompute, size) /
+                                        seconds(setup.task.recompute, own)});
       }
-      if (!adds_recompute && setup.task.recompute) {
-        break;
-      }
-    }
-    if (setup.optim.moments == MomentFormat::kInt8) {
-      break;
     }
   }
   std::ranges::stable_sort(all, {}, [](const MemorySettings& s) {

@@ -4,6 +4,7 @@
 #include <c10/util/Exception.h>
 
 #include <algorithm>
+#include <new>
 #include <string>
 
 #include "dblocks/core/error.h"
@@ -37,7 +38,6 @@ StepResult step_within_memory(UnitState& state,
                         : samples;
   std::string why;
   while (true) {
-    // What failed has to be gone, with all that it held, before the next try.
     try {
       const StepResult result = block_step(state, batch, key, options);
       if (!why.empty()) {
@@ -52,6 +52,8 @@ StepResult step_within_memory(UnitState& state,
       why = error.what();
     } catch (const c10::OutOfMemoryError& error) {
       why = error.what_without_backtrace();
+    } catch (const std::bad_alloc& error) {
+      why = error.what();
     }
     at_once = halve(why, key, at_once);
     options.micro_batch = at_once;

@@ -313,6 +313,17 @@ TEST(ValidateTest, VisitsOfAutomaticLengthNeedBlocksOfTheirOwn) {
               HasSubstr("train.steps_per_visit"));
 }
 
+TEST(WarningsTest, MemorySettingsThatSaveNothingAreNamed) {
+  RunConfig config = valid();
+  config.train.recompute = train::Recompute::kLayer;
+  config.train.micro_batch = config.data.batch_size / 2;
+  EXPECT_THAT(warnings(config), IsEmpty());
+  config.blocks.num_blocks = config.model.num_layers;
+  config.train.micro_batch = config.data.batch_size;
+  EXPECT_THAT(warnings(config), ElementsAre(HasSubstr("train.recompute"),
+                                            HasSubstr("train.micro_batch")));
+}
+
 TEST(WarningsTest, SharedPartsInSequenceAreRarelyMeant) {
   RunConfig config = valid();
   config.blocks.ownership.stem = blocks::Ownership::kShared;

@@ -9,6 +9,7 @@
 
 #include <memory>
 
+#include "dblocks/tasks/task.h"
 #include "dblocks/train/block_step.h"
 #include "dblocks/train/run_setup.h"
 
@@ -19,7 +20,7 @@ namespace dblocks::train::testing {
 inline std::unique_ptr<UnitState> drawn_state(const RunSetup& setup,
                                               int64_t unit) {
   auto state = std::make_unique<UnitState>(
-      tasks::ClassificationTask(setup.task).make_unit(unit), setup.optim,
+      tasks::make_task(setup.task)->make_unit(unit), setup.optim,
       nullptr, at::kCPU);
   at::manual_seed(4);
   c10::NoGradGuard no_grad;

@@ -122,7 +122,8 @@ class Trace {
       expect(state, {batch.images, labels}, noise);
     }
     const train::StepResult result =
-        train::block_step(state, batch, key, optim_, kNumSteps);
+        train::block_step(state, batch, key,
+                          {.optim = optim_, .total_steps = kNumSteps});
     losses_.push_back(result.loss);
     learning_rates_.push_back(result.learning_rate);
   }
