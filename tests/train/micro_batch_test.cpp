@@ -29,12 +29,14 @@ std::vector<RunSetup> all_setups() {
     setups.back().task.method = method.value;
     setups.back().task.classification.label_smoothing = 0.1;
   }
+  setups.push_back(testing::generation_setup());
   return setups;
 }
 
 TEST(MicroBatchTest, GradientsAddUpToThoseOfTheWholeBatch) {
   for (RunSetup setup : all_setups()) {
     SCOPED_TRACE(::testing::Message()
+                 << enum_name(setup.task.kind) << ", "
                  << enum_name(setup.task.method) << ", weight "
                  << enum_name(setup.task.classification.loss_weight));
     const tasks::LabelledBatch batch = drawn_batch(setup, kSamples);
@@ -58,18 +60,19 @@ TEST(MicroBatchTest, GradientsAddUpToThoseOfTheWholeBatch) {
 }
 
 TEST(MicroBatchTest, RecomputedPartsGiveTheSameBitsAsPartsKept) {
-  RunSetup setup = toy_setup();
-  setup.task.blocks.num_blocks = 1;
-  const tasks::LabelledBatch batch = drawn_batch(setup, kSamples);
-  const StepOptions options{
-      .optim = setup.optim, .total_steps = 12, .micro_batch = 6};
-  const auto kept = drawn_state(setup, 0);
-  block_step(*kept, batch, {7, 0, 5}, options);
-  setup.task.recompute = true;
-  const auto recomputed = drawn_state(setup, 0);
-  block_step(*recomputed, batch, {7, 0, 5}, options);
-  EXPECT_TRUE(kept->owned().gradient().equal(recomputed->owned().gradient()));
-  EXPECT_TRUE(kept->owned().weights().equal(recomputed->owned().weights()));
+  for (RunSetup setup : {toy_setup(), testing::generation_setup()}) {
+    setup.task.blocks.num_blocks = 1;
+    const tasks::LabelledBatch batch = drawn_batch(setup, kSamples);
+    const StepOptions options{
+        .optim = setup.optim, .total_steps = 12, .micro_batch = 6};
+    const auto kept = drawn_state(setup, 0);
+    block_step(*kept, batch, {7, 0, 5}, options);
+    setup.task.recompute = true;
+    const auto recomputed = drawn_state(setup, 0);
+    block_step(*recomputed, batch, {7, 0, 5}, options);
+    EXPECT_TRUE(kept->owned().gradient().equal(recomputed->owned().gradient()));
+    EXPECT_TRUE(kept->owned().weights().equal(recomputed->owned().weights()));
+  }
 }
 
 TEST(MicroBatchTest, ARunInPartsEndsWhereTheWholeOneDoes) {

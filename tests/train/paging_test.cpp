@@ -93,6 +93,22 @@ INSTANTIATE_TEST_SUITE_P(
                                          TrainingSchedule::kRandom),
                        ::testing::Values(1, 2, 3)));
 
+TEST(PagingTest, AllThatAStateHoldsTravelsWithIt) {
+  RunSetup with_int8 = toy_setup();
+  with_int8.optim.moments = MomentFormat::kInt8;
+  for (RunSetup setup : {with_int8, testing::generation_setup()}) {
+    TemporaryFolder folder;
+    train_toy(setup, folder.path() / "sequential");
+    setup.train.schedule = TrainingSchedule::kAlternating;
+    for (const int64_t num_arenas : {1, 2}) {
+      const auto paged = folder.path() / std::to_string(num_arenas);
+      train_paged(setup, paged, num_arenas, never);
+      EXPECT_EQ(contents(setup, paged),
+                contents(setup, folder.path() / "sequential"));
+    }
+  }
+}
+
 TEST(PagingTest, VisitsOfAutomaticLengthTrainTheSameBlocks) {
   TemporaryFolder folder;
   train_toy(toy_setup(), folder.path() / "sequential");

@@ -19,9 +19,9 @@ namespace dblocks::train::testing {
 /// take part. Requires: no shared parts.
 inline std::unique_ptr<UnitState> drawn_state(const RunSetup& setup,
                                               int64_t unit) {
-  auto state = std::make_unique<UnitState>(
-      tasks::make_task(setup.task)->make_unit(unit), setup.optim,
-      nullptr, at::kCPU);
+  auto state =
+      std::make_unique<UnitState>(tasks::make_task(setup.task)->make_unit(unit),
+                                  setup.optim, nullptr, at::kCPU);
   at::manual_seed(4);
   c10::NoGradGuard no_grad;
   for (const tasks::UnitParameter& p : state->unit().parameters()) {
@@ -32,10 +32,15 @@ inline std::unique_ptr<UnitState> drawn_state(const RunSetup& setup,
 
 inline tasks::LabelledBatch drawn_batch(const RunSetup& setup,
                                         int64_t samples) {
-  const models::VitShape& shape = setup.task.shape;
   at::manual_seed(9);
-  return {at::randn({samples, shape.channels, shape.rows, shape.columns}),
-          at::randint(shape.num_classes, {samples}, at::kLong)};
+  const auto of = [samples](const auto& shape) {
+    return tasks::LabelledBatch{
+        at::randn({samples, shape.channels, shape.rows, shape.columns}),
+        at::randint(shape.num_classes, {samples}, at::kLong)};
+  };
+  return setup.task.kind == tasks::TaskKind::kClassification
+             ? of(setup.task.shape)
+             : of(setup.task.dit);
 }
 
 /// |a - b| / |b|.

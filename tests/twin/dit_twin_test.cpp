@@ -121,9 +121,8 @@ class Trace {
     if (losses_.empty()) {
       expect(state, {batch.images, labels}, noise);
     }
-    const train::StepResult result =
-        train::block_step(state, batch, key,
-                          {.optim = optim_, .total_steps = kNumSteps});
+    const train::StepResult result = train::block_step(
+        state, batch, key, {.optim = optim_, .total_steps = kNumSteps});
     losses_.push_back(result.loss);
     learning_rates_.push_back(result.learning_rate);
   }
