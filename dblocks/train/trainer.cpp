@@ -47,23 +47,6 @@ size_t whole_pages(int64_t bytes) {
   return (static_cast<size_t>(bytes) + kUnit - 1) / kUnit * kUnit;
 }
 
-/// Memory for one state, from LibTorch so that the meter counts it.
-struct StateArena {
-  explicit StateArena(size_t size)
-      : memory(at::empty(
-            {static_cast<int64_t>(size + memory::PageFile::kAlignment)},
-            at::kByte)) {
-    auto* begin = memory.mutable_data_ptr<uint8_t>();
-    const size_t misfit =
-        reinterpret_cast<uintptr_t>(begin) % memory::PageFile::kAlignment;
-    begin += misfit == 0 ? 0 : memory::PageFile::kAlignment - misfit;
-    bytes = {reinterpret_cast<std::byte*>(begin), size};
-  }
-
-  at::Tensor memory;
-  std::span<std::byte> bytes;
-};
-
 at::Tensor as_storage(std::span<std::byte> bytes) {
   return at::from_blob(bytes.data(), {static_cast<int64_t>(bytes.size())},
                        at::kByte);
@@ -125,6 +108,23 @@ class Trainer::Impl {
   const std::vector<int64_t>& steps() const { return steps_; }
 
  private:
+  /// Memory for one state, from LibTorch so that the meter counts it.
+  struct StateArena {
+    explicit StateArena(size_t size)
+        : memory(at::empty(
+              {static_cast<int64_t>(size + memory::PageFile::kAlignment)},
+              at::kByte)) {
+      auto* begin = memory.mutable_data_ptr<uint8_t>();
+      const size_t misfit =
+          reinterpret_cast<uintptr_t>(begin) % memory::PageFile::kAlignment;
+      begin += misfit == 0 ? 0 : memory::PageFile::kAlignment - misfit;
+      bytes = {reinterpret_cast<std::byte*>(begin), size};
+    }
+
+    at::Tensor memory;
+    std::span<std::byte> bytes;
+  };
+
   bool is_stopped() const { return options_.stop && options_.stop->load(); }
 
   bool trains(int64_t unit) const {
