@@ -2,20 +2,17 @@
 #include "dblocks/tasks/image_features.h"
 
 #include <ATen/ops/cat.h>
-#include <ATen/ops/tensor.h>
 #include <c10/core/InferenceMode.h>
 
 #include <functional>
 #include <utility>
 
+#include "dblocks/tasks/per_channel.h"
+
 namespace dblocks::tasks {
 namespace {
 
 constexpr int64_t kImagesAtOnce = 500;
-
-at::Tensor per_channel(const std::vector<double>& values) {
-  return at::tensor(values, at::kFloat).view({1, -1, 1, 1});
-}
 
 /// Pixels [N, Y, X, C] as [N, C, Y, X] in [0, 1].
 at::Tensor as_values(const at::Tensor& pixels) {
@@ -44,8 +41,8 @@ ClassifierFeatures::ClassifierFeatures(std::unique_ptr<PlainUnit> classifier,
                                        const std::vector<double>& std)
     : classifier_(std::move(classifier)),
       weights_hash_(weights_hash),
-      mean_(per_channel(mean)),
-      std_(per_channel(std)) {
+      mean_(per_channel(mean, at::kFloat)),
+      std_(per_channel(std, at::kFloat)) {
   classifier_->network().eval();
 }
 

@@ -5,7 +5,6 @@
 #include <ATen/ops/empty.h>
 #include <ATen/ops/full.h>
 #include <ATen/ops/full_like.h>
-#include <ATen/ops/tensor.h>
 #include <c10/core/InferenceMode.h>
 
 #include <algorithm>
@@ -16,6 +15,7 @@
 #include "dblocks/core/random.h"
 #include "dblocks/sampling/trajectory.h"
 #include "dblocks/tasks/image_denoising_unit.h"
+#include "dblocks/tasks/per_channel.h"
 
 namespace dblocks::tasks {
 namespace {
@@ -147,10 +147,6 @@ void check_request(const TaskOptions& task,
   }
 }
 
-at::Tensor per_channel(const std::vector<double>& values) {
-  return at::tensor(values, at::kDouble).view({1, -1, 1, 1});
-}
-
 /// Network calls that are left on a trajectory's schedule.
 int64_t num_calls(const std::vector<noise::ScheduledSigma>& schedule,
                   const SamplingOptions& options) {
@@ -232,14 +228,16 @@ at::Tensor sample_images(const Task& task,
 at::Tensor to_values(const at::Tensor& images,
                      const std::vector<double>& mean,
                      const std::vector<double>& std) {
-  return (images.to(at::kDouble) * per_channel(std) + per_channel(mean))
+  return (images.to(at::kDouble) * per_channel(std, at::kDouble) +
+          per_channel(mean, at::kDouble))
       .to(at::kFloat);
 }
 
 at::Tensor to_pixels(const at::Tensor& images,
                      const std::vector<double>& mean,
                      const std::vector<double>& std) {
-  return (images.to(at::kDouble) * per_channel(std) + per_channel(mean))
+  return (images.to(at::kDouble) * per_channel(std, at::kDouble) +
+          per_channel(mean, at::kDouble))
       .mul(255)
       .round()
       .clamp(0, 255)
@@ -252,7 +250,8 @@ at::Tensor from_pixels(const at::Tensor& pixels,
                        const std::vector<double>& mean,
                        const std::vector<double>& std) {
   const at::Tensor values = pixels.permute({0, 3, 1, 2}).to(at::kDouble) / 255;
-  return ((values - per_channel(mean)) / per_channel(std))
+  return ((values - per_channel(mean, at::kDouble)) /
+          per_channel(std, at::kDouble))
       .to(at::kFloat)
       .contiguous();
 }

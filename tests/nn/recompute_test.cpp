@@ -21,7 +21,7 @@
 namespace dblocks::nn {
 namespace {
 
-constexpr int64_t kSamples = 6, kTokens = 9, kWidth = 24, kCondition = 6;
+constexpr int64_t kBatch = 6, kLength = 9, kFeatures = 24, kConditionWidth = 6;
 
 void redraw(torch::nn::Module& module) {
   c10::NoGradGuard no_grad;
@@ -41,7 +41,8 @@ std::shared_ptr<LayerStack> make_stack(int64_t num_layers,
 
 /// A layer as a user may write it, with random numbers of LibTorch's own.
 struct OwnLayer : ResidualLayer {
-  torch::nn::Linear up{kWidth, 2 * kWidth}, down{2 * kWidth, kWidth};
+  torch::nn::Linear up{kFeatures, 2 * kFeatures},
+      down{2 * kFeatures, kFeatures};
   OwnLayer() {
     register_module("up", up);
     register_module("down", down);
@@ -108,17 +109,17 @@ TEST(RecomputeTest, ResultAndGradientsAreThoseWithoutBitForBit) {
         for (const bool first_token : {false, true}) {
           SCOPED_TRACE(::testing::Message()
                        << modulated << dropout << compute << first_token);
-          const auto stack =
-              make_stack(4, {.width = kWidth,
-                             .heads = 3,
-                             .mlp_width = 40,
-                             .dropout = dropout,
-                             .compute = compute,
-                             .condition_width = modulated ? kCondition : 0});
+          const auto stack = make_stack(
+              4, {.width = kFeatures,
+                  .heads = 3,
+                  .mlp_width = 40,
+                  .dropout = dropout,
+                  .compute = compute,
+                  .condition_width = modulated ? kConditionWidth : 0});
           const at::Tensor h =
-              at::randn({kSamples, kTokens, kWidth}).requires_grad_();
+              at::randn({kBatch, kLength, kFeatures}).requires_grad_();
           const at::Tensor condition =
-              modulated ? at::randn({kSamples, kCondition}).requires_grad_()
+              modulated ? at::randn({kBatch, kConditionWidth}).requires_grad_()
                         : at::Tensor();
           const Pass plain = run(*stack, false, h, condition, first_token);
           ASSERT_GT(plain.gradients[0].abs().max().item<float>(), 0);
@@ -132,7 +133,7 @@ TEST(RecomputeTest, ResultAndGradientsAreThoseWithoutBitForBit) {
 TEST(RecomputeTest, LayersOfOnesOwnMeetTheSameRandomNumbersAgain) {
   const auto stack = std::make_shared<LayerStack>(
       0, 3, [](int64_t) { return std::make_shared<OwnLayer>(); });
-  const at::Tensor h = at::randn({kSamples, kWidth}).requires_grad_();
+  const at::Tensor h = at::randn({kBatch, kFeatures}).requires_grad_();
   const Pass plain = run(*stack, false, h, {}, false);
   ASSERT_TRUE(plain.gradients.front().defined());
   expect_same_bits(run(*stack, true, h, {}, false), plain);
@@ -140,8 +141,8 @@ TEST(RecomputeTest, LayersOfOnesOwnMeetTheSameRandomNumbersAgain) {
 
 TEST(RecomputeTest, ParametersLearnFromAnInputThatWantsNoGradient) {
   const auto stack = make_stack(
-      3, {.width = kWidth, .heads = 3, .mlp_width = 40, .dropout = 0.1});
-  const at::Tensor h = at::randn({kSamples, kTokens, kWidth});
+      3, {.width = kFeatures, .heads = 3, .mlp_width = 40, .dropout = 0.1});
+  const at::Tensor h = at::randn({kBatch, kLength, kFeatures});
   const Pass plain = run(*stack, false, h, {}, true);
   ASSERT_TRUE(plain.gradients.front().defined());
   expect_same_bits(run(*stack, true, h, {}, true), plain);
@@ -150,9 +151,9 @@ TEST(RecomputeTest, ParametersLearnFromAnInputThatWantsNoGradient) {
 TEST(RecomputeTest, WithoutGradientsNothingIsKept) {
   memory::install_cpu_meter();
   const auto stack =
-      make_stack(3, {.width = kWidth, .heads = 3, .mlp_width = 40});
+      make_stack(3, {.width = kFeatures, .heads = 3, .mlp_width = 40});
   stack->set_recompute(true);
-  const at::Tensor h = at::randn({kSamples, kTokens, kWidth});
+  const at::Tensor h = at::randn({kBatch, kLength, kFeatures});
   const int64_t before = memory::cpu_live_bytes();
   c10::NoGradGuard no_grad;
   const at::Tensor result = stack->forward(h, {});
@@ -167,9 +168,9 @@ TEST(RecomputeTest, TwelveLayersPeakAtAThirdOfTheActivations) {
                                        .heads = 4,
                                        .mlp_width = 256,
                                        .dropout = dropout,
-                                       .condition_width = kCondition});
+                                       .condition_width = kConditionWidth});
     const at::Tensor h = at::randn({32, 65, 64}).requires_grad_();
-    const at::Tensor condition = at::randn({32, kCondition});
+    const at::Tensor condition = at::randn({32, kConditionWidth});
     const auto peak_with = [&](bool recompute) {
       stack->set_recompute(recompute);
       // Gradients that are there already: what is left is activations.

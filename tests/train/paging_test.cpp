@@ -20,12 +20,7 @@ using testing::TemporaryFolder;
 using testing::toy_images;
 using testing::toy_setup;
 using testing::train_toy;
-
-RunSetup with_schedule(TrainingSchedule schedule) {
-  RunSetup setup = toy_setup();
-  setup.train.schedule = schedule;
-  return setup;
-}
+using testing::with_schedule;
 
 /// Trains with `num_arenas`; `after_step` may stop the run.
 TrainResult train_paged(

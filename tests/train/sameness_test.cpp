@@ -22,12 +22,7 @@ using testing::shared_setup;
 using testing::TemporaryFolder;
 using testing::toy_setup;
 using testing::train_toy;
-
-RunSetup with_schedule(TrainingSchedule schedule) {
-  RunSetup setup = toy_setup();
-  setup.train.schedule = schedule;
-  return setup;
-}
+using testing::with_schedule;
 
 TEST(SamenessTest, EveryScheduleTrainsTheSameBlocks) {
   TemporaryFolder folder;

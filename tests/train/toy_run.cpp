@@ -99,6 +99,12 @@ RunSetup toy_setup() {
   return setup;
 }
 
+RunSetup with_schedule(TrainingSchedule schedule) {
+  RunSetup setup = toy_setup();
+  setup.train.schedule = schedule;
+  return setup;
+}
+
 RunSetup shared_setup() {
   RunSetup setup = toy_setup();
   constexpr auto shared = blocks::Ownership::kShared;

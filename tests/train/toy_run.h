@@ -33,6 +33,8 @@ data::Dataset toy_images();
 /// Three blocks of one layer each, 12 steps a block, checkpoints every 5.
 RunSetup toy_setup();
 
+RunSetup with_schedule(TrainingSchedule schedule);
+
 /// The same with every outer part but the target table shared.
 RunSetup shared_setup();
 
