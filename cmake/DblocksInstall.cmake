@@ -19,6 +19,7 @@ set(DBLOCKS_PUBLIC_HEADERS
     core/hash.h
     core/log.h
     core/mapped_file.h
+    core/moment_format.h
     core/random.h
     core/tensor_bytes.h
     memory/meter.h

@@ -109,29 +109,33 @@ tasks::TaskOptions task_options(tasks::Method method) {
   };
   constexpr auto shared = blocks::Ownership::kShared;
   const int64_t image = number("image");
-  return {
-      .method = method,
-      .shape = {.options = {.num_layers = number("layers"),
-                            .width = number("hidden"),
-                            .heads = number("heads"),
-                            .mlp_width = number("mlp"),
-                            .patch = number("patch"),
-                            .layer_norm_eps =
-                                json.at("layer_norm_eps").get<double>(),
-                            .label_input =
-                                models::LabelInput::kReplaceClassToken,
-                            .modulation = models::Modulation::kPublished},
-                .channels = 3,
-                .rows = image,
-                .columns = image,
-                .num_classes = number("labels")},
-      .blocks = {.num_blocks = number("blocks"),
-                 .ownership = {shared, shared, shared, shared, shared, shared}},
-      .classification = {.loss_weight = tasks::LossWeight::kPublished,
-                         .bridge = tasks::Bridge::kSoft,
-                         .normalised_bridge_table = false,
-                         .target_table = tasks::TargetTable::kGaussian,
-                         .anchor = 0}};
+  return {.method = method,
+          .shape = {.options = {.num_layers = number("layers"),
+                                .width = number("hidden"),
+                                .heads = number("heads"),
+                                .mlp_width = number("mlp"),
+                                .patch = number("patch"),
+                                .layer_norm_eps =
+                                    json.at("layer_norm_eps").get<double>(),
+                                .label_input =
+                                    models::LabelInput::kReplaceClassToken,
+                                .modulation = models::Modulation::kPublished},
+                    .channels = 3,
+                    .rows = image,
+                    .columns = image,
+                    .num_classes = number("labels")},
+          .blocks = {.num_blocks = number("blocks"),
+                     .ownership = {.stem = shared,
+                                   .positions = shared,
+                                   .target_table = shared,
+                                   .sigma_embedder = shared,
+                                   .final_norm = shared,
+                                   .head = shared}},
+          .classification = {.loss_weight = tasks::LossWeight::kPublished,
+                             .bridge = tasks::Bridge::kSoft,
+                             .normalised_bridge_table = false,
+                             .target_table = tasks::TargetTable::kGaussian,
+                             .anchor = 0}};
 }
 
 void fill(const std::vector<tasks::UnitParameter>& parameters,
