@@ -2,6 +2,7 @@
 #include "dblocks/config/toml_reader.h"
 
 #include <algorithm>
+#include <array>
 #include <cctype>
 
 #include "dblocks/core/error.h"
@@ -38,16 +39,18 @@ constexpr size_t kMaxShownBytes = 60;
 
 /// Walks over the text once and refuses what the parser would accept but the
 /// stack would not, and what toml++ assumes more of than it has checked: a line
-/// that starts with a bracket but no name, letters beyond ASCII where TOML has
-/// none. Strings over several lines are
+/// that starts with a bracket but no name. Strings over several lines are
 /// refused so that a string always ends on its line and this walk agrees with
-/// the parser.
-class ShapeCheck {
+/// the parser. toml++ 3.3 takes some letters beyond ASCII for impossible
+/// wherever it looks for white space, so it never meets one: they become
+/// escapes in strings, go from comments, and are refused elsewhere.
+class Preparation {
  public:
-  ShapeCheck(std::string_view text, std::string_view source)
+  Preparation(std::string_view text, std::string_view source)
       : text_(text), source_(source) {}
 
-  void run() {
+  /// The text in ASCII, with its lines where they were.
+  std::string run() {
     if (text_.starts_with("\xEF\xBB\xBF")) {  // a byte order mark
       at_ = 3;
     }
@@ -56,10 +59,13 @@ class ShapeCheck {
       step(text_[at_]);
       ++at_;
     }
+    return std::move(ascii_);
   }
 
  private:
   static bool is_blank(char c) { return c == ' ' || c == '\t'; }
+
+  static bool is_ascii(char c) { return static_cast<unsigned char>(c) < 0x80; }
 
   static bool starts_key(char c) {
     return std::isalnum(static_cast<unsigned char>(c)) != 0 || c == '_' ||
@@ -92,9 +98,9 @@ class ShapeCheck {
   void step(char c) {
     if (c == '\0') {
       fail("text, found a NUL byte");
-    } else if (static_cast<unsigned char>(c) >= 0x80) {
-      fail("letters beyond ASCII in strings and comments only, found others");
-    } else if (c == '\n') {
+    }
+    keep(c);
+    if (c == '\n') {
       ++line_;
       dots_ = 0;
       ++at_;
@@ -114,10 +120,22 @@ class ShapeCheck {
     }
   }
 
+  void keep(char c) {
+    if (!is_ascii(c)) {
+      fail(
+          "letters beyond ASCII only in comments and in strings in double "
+          "quotes, found others");
+    }
+    ascii_ += c;
+  }
+
   // Both leave `at_` on the last character that they skip.
   void skip_comment() {
     while (at_ + 1 < text_.size() && text_[at_ + 1] != '\n') {
       ++at_;
+      if (is_ascii(text_[at_])) {
+        ascii_ += text_[at_];
+      }
     }
   }
   void skip_string(char quote) {
@@ -126,14 +144,43 @@ class ShapeCheck {
     }
     while (at_ + 1 < text_.size() && text_[at_ + 1] != '\n') {
       ++at_;
+      if (quote == '"' && !is_ascii(text_[at_])) {
+        escape();
+        continue;
+      }
+      keep(text_[at_]);
       if (text_[at_] == quote) {
         return;
       }
       if (text_[at_] == '\\' && quote == '"' && at_ + 1 < text_.size() &&
           text_[at_ + 1] != '\n') {
-        ++at_;
+        keep(text_[++at_]);
       }
     }
+  }
+
+  /// Writes the letter at `at_` as an escape and goes to its last byte.
+  void escape() {
+    const auto byte = [&](size_t at) {
+      return at < text_.size() ? static_cast<unsigned char>(text_[at]) : 0U;
+    };
+    const unsigned lead = byte(at_);
+    const size_t more = lead >= 0xF0 ? 3 : lead >= 0xE0 ? 2 : 1;
+    uint32_t letter = lead & (0x3FU >> more);
+    bool valid = lead >= 0xC2 && lead <= 0xF4;
+    for (size_t i = 1; i <= more; ++i) {
+      valid = valid && (byte(at_ + i) & 0xC0U) == 0x80U;
+      letter = (letter << 6U) | (byte(at_ + i) & 0x3FU);
+    }
+    const bool is_surrogate = letter >= 0xD800 && letter <= 0xDFFF;
+    constexpr std::array<uint32_t, 4> kFirstOfLength = {0, 0x80, 0x800,
+                                                        0x10000};
+    if (!valid || is_surrogate || letter < kFirstOfLength.at(more) ||
+        letter > 0x10FFFF) {
+      fail("UTF-8, found bytes that are none");
+    }
+    ascii_ += fmt::format("\\U{:08X}", letter);
+    at_ += more;
   }
 
   [[noreturn]] void fail(std::string_view expected) const {
@@ -143,6 +190,7 @@ class ShapeCheck {
 
   std::string_view text_;
   std::string_view source_;
+  std::string ascii_;
   size_t at_ = 0;
   int64_t line_ = 1;
   int dots_ = 0;
@@ -152,8 +200,7 @@ toml::table parse(std::string_view text, std::string_view source) {
   DBLOCKS_CHECK(text.size() <= kMaxRecipeBytes, ConfigError,
                 "[config] expected a recipe of at most {} bytes, found {} ({})",
                 kMaxRecipeBytes, text.size(), source);
-  ShapeCheck(text, source).run();
-  return toml::parse(text);
+  return toml::parse(Preparation(text, source).run());
 }
 
 template <class T>

@@ -84,16 +84,25 @@ TEST(HostileRecipeTest, NulAndInvalidUtf8AreRefused) {
               AllOf(HasSubstr("NUL"), HasSubstr("r.toml:2")));
   EXPECT_THAT(error_of("name = \"\xC3\x28\""), HasSubstr("[config]"));
   EXPECT_THAT(error_of("name = \"\xED\xA0\x80\""), HasSubstr("[config]"));
-  EXPECT_THAT(error_of("name = \"\xFF\""), HasSubstr("[config]"));
+  for (const std::string_view bytes :
+       {"\xFF", "\xC3", "\xC0\x80", "\xE0\x80\x80", "\xF4\x90\x80\x80"}) {
+    EXPECT_THAT(error_of(fmt::format("name = \"{}\"", bytes)),
+                HasSubstr("UTF-8"));
+  }
 }
 
 TEST(HostileRecipeTest, LettersBeyondAsciiStandInStringsAndCommentsOnly) {
   EXPECT_EQ(parse_recipe("\xEF\xBB\xBFname = \"\u0421\" # \u0421", "r.toml")
                 .config.name,
             "\u0421");
+  EXPECT_THAT(error_of("\"s\u00E4\" = 1"), HasSubstr("s\u00E4"));
+  EXPECT_EQ(
+      parse_recipe("name = \"\u00E9\u20AC\U0001F600\"", "r.toml").config.name,
+      "\u00E9\u20AC\U0001F600");
   for (const std::string_view text :
        {"s =\u0421\xA1\"", "\u0421 = 1", "seed =\u20001", "seed\u3000= 1",
-        "x = [\uFB011]"}) {
+        "x = [\uFB011]", "0':''\uFBAE.d = 1", "name = '\u0421'",
+        "name = \"\\\u0421\""}) {
     EXPECT_THAT(error_of(text), HasSubstr("beyond ASCII")) << text;
   }
 }
@@ -133,7 +142,7 @@ TEST(HostileRecipeTest, HostileOverridesAreRefused) {
   EXPECT_THAT(config_error([&] {
                 parse_recipe("", "r", {&set, 1});
               }),
-              HasSubstr("expected a string for name"));
+              HasSubstr("expected UTF-8"));
 }
 
 }  // namespace
