@@ -11,6 +11,12 @@ namespace dblocks::config::internal {
 /// toml++ has met text that it had taken for impossible.
 struct BrokenAssumption {};
 
+/// Bytes where a letter in UTF-8 ought to stand.
+class NotUtf8 : public ConfigError {
+ public:
+  using ConfigError::ConfigError;
+};
+
 [[noreturn]] static void fail_assumption() {
   throw BrokenAssumption();
 }
@@ -43,7 +49,8 @@ constexpr size_t kMaxShownBytes = 60;
 /// refused so that a string always ends on its line and this walk agrees with
 /// the parser. toml++ 3.3 takes some letters beyond ASCII for impossible
 /// wherever it looks for white space, so it never meets one: they become
-/// escapes in strings, go from comments, and are refused elsewhere.
+/// escapes in strings, go from comments, and are refused elsewhere. For that,
+/// strings in single quotes become ones in double quotes.
 class Preparation {
  public:
   Preparation(std::string_view text, std::string_view source)
@@ -99,7 +106,10 @@ class Preparation {
     if (c == '\0') {
       fail("text, found a NUL byte");
     }
-    keep(c);
+    if (!is_ascii(c)) {
+      fail("letters beyond ASCII in strings and comments only, found others");
+    }
+    ascii_ += c;
     if (c == '\n') {
       ++line_;
       dots_ = 0;
@@ -107,9 +117,9 @@ class Preparation {
       check_line_start();
       --at_;
     } else if (c == '#') {
-      skip_comment();
+      keep_comment();
     } else if (c == '"' || c == '\'') {
-      skip_string(c);
+      keep_string(c);
     } else if (c == '.') {
       if (++dots_ > kMaxDots) {
         fail(fmt::format("keys of at most {} parts, found a longer one",
@@ -120,47 +130,52 @@ class Preparation {
     }
   }
 
-  void keep(char c) {
-    if (!is_ascii(c)) {
-      fail(
-          "letters beyond ASCII only in comments and in strings in double "
-          "quotes, found others");
-    }
-    ascii_ += c;
-  }
-
-  // Both leave `at_` on the last character that they skip.
-  void skip_comment() {
+  // Both leave `at_` on the last character that they keep.
+  void keep_comment() {
     while (at_ + 1 < text_.size() && text_[at_ + 1] != '\n') {
       ++at_;
       if (is_ascii(text_[at_])) {
         ascii_ += text_[at_];
+      } else {
+        read_letter();
       }
     }
   }
-  void skip_string(char quote) {
+  void keep_string(char quote) {
     if (text_.substr(at_, 3) == std::string(3, quote)) {
       fail("strings of one line, found one of several lines");
     }
+    ascii_.back() = '"';
     while (at_ + 1 < text_.size() && text_[at_ + 1] != '\n') {
-      ++at_;
-      if (quote == '"' && !is_ascii(text_[at_])) {
-        escape();
-        continue;
-      }
-      keep(text_[at_]);
-      if (text_[at_] == quote) {
+      const char c = text_[++at_];
+      if (!is_ascii(c)) {
+        ascii_ += fmt::format("\\U{:08X}", read_letter());
+      } else if (c == quote) {
+        ascii_ += '"';
         return;
-      }
-      if (text_[at_] == '\\' && quote == '"' && at_ + 1 < text_.size() &&
-          text_[at_ + 1] != '\n') {
-        keep(text_[++at_]);
+      } else if (quote == '\'' && (c == '"' || c == '\\')) {
+        ascii_ += {'\\', c};
+      } else if (c == '\\') {
+        keep_escape();
+      } else {
+        ascii_ += c;
       }
     }
   }
 
-  /// Writes the letter at `at_` as an escape and goes to its last byte.
-  void escape() {
+  void keep_escape() {
+    ascii_ += '\\';
+    if (at_ + 1 < text_.size() && text_[at_ + 1] != '\n') {
+      const char c = text_[++at_];
+      if (!is_ascii(c)) {
+        fail("an escape, found a backslash before a letter beyond ASCII");
+      }
+      ascii_ += c;
+    }
+  }
+
+  /// Reads the letter at `at_`, written in several bytes; goes to its last.
+  uint32_t read_letter() {
     const auto byte = [&](size_t at) {
       return at < text_.size() ? static_cast<unsigned char>(text_[at]) : 0U;
     };
@@ -177,14 +192,15 @@ class Preparation {
                                                         0x10000};
     if (!valid || is_surrogate || letter < kFirstOfLength.at(more) ||
         letter > 0x10FFFF) {
-      fail("UTF-8, found bytes that are none");
+      fail<internal::NotUtf8>("UTF-8, found bytes that are none");
     }
-    ascii_ += fmt::format("\\U{:08X}", letter);
     at_ += more;
+    return letter;
   }
 
+  template <class Error = ConfigError>
   [[noreturn]] void fail(std::string_view expected) const {
-    throw ConfigError(
+    throw Error(
         fmt::format("[config] expected {} ({}:{})", expected, source_, line_));
   }
 
@@ -327,6 +343,8 @@ std::optional<TomlEntry> read_toml_value(std::string_view text) {
   } catch (const toml::parse_error&) {
     // Not TOML; the caller may take it for a bare word.
   } catch (const internal::BrokenAssumption&) {
+    // The same.
+  } catch (const internal::NotUtf8&) {
     // The same.
   }
   return std::nullopt;

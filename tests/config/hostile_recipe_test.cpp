@@ -88,6 +88,8 @@ TEST(HostileRecipeTest, NulAndInvalidUtf8AreRefused) {
        {"\xFF", "\xC3", "\xC0\x80", "\xE0\x80\x80", "\xF4\x90\x80\x80"}) {
     EXPECT_THAT(error_of(fmt::format("name = \"{}\"", bytes)),
                 HasSubstr("UTF-8"));
+    EXPECT_THAT(error_of(fmt::format("seed = 1 # {}", bytes)),
+                HasSubstr("UTF-8"));
   }
 }
 
@@ -99,12 +101,18 @@ TEST(HostileRecipeTest, LettersBeyondAsciiStandInStringsAndCommentsOnly) {
   EXPECT_EQ(
       parse_recipe("name = \"\u00E9\u20AC\U0001F600\"", "r.toml").config.name,
       "\u00E9\u20AC\U0001F600");
+  EXPECT_EQ(
+      parse_recipe("name = '\u00E9 \"a\\n\"'  # '\u00E9\nseed = 3", "r.toml")
+          .config.name,
+      "\u00E9 \"a\\n\"");
   for (const std::string_view text :
        {"s =\u0421\xA1\"", "\u0421 = 1", "seed =\u20001", "seed\u3000= 1",
-        "x = [\uFB011]", "0':''\uFBAE.d = 1", "name = '\u0421'",
-        "name = \"\\\u0421\""}) {
+        "x = [\uFB011]", "name = \"\\\u0421\""}) {
     EXPECT_THAT(error_of(text), HasSubstr("beyond ASCII")) << text;
   }
+  // A quote inside a bare word, and so no string, before the letter.
+  EXPECT_THAT(error_of("0':''\uFBAE.d = 1"),
+              AllOf(HasSubstr("expected valid TOML"), HasSubstr("r.toml:1")));
 }
 
 TEST(HostileRecipeTest, MessagesStayOneShortLine) {
@@ -142,7 +150,7 @@ TEST(HostileRecipeTest, HostileOverridesAreRefused) {
   EXPECT_THAT(config_error([&] {
                 parse_recipe("", "r", {&set, 1});
               }),
-              HasSubstr("expected UTF-8"));
+              HasSubstr("expected a string for name"));
 }
 
 }  // namespace
