@@ -1,10 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "cli/run_context.h"
 
-#include <ATen/Context.h>
 #include <ATen/Parallel.h>
 #include <c10/core/CachingDeviceAllocator.h>
-#include <dlfcn.h>
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -20,6 +18,7 @@
 #include "dblocks/core/file_system.h"
 #include "dblocks/core/log.h"
 #include "dblocks/memory/meter.h"
+#include "dblocks/ops/cuda/plugin.h"
 #include "dblocks/train/precision.h"
 #include "dblocks/train/step_plan.h"
 
@@ -145,15 +144,7 @@ at::Device open_device(const CommonFlags& flags) {
                 ConfigError, "[device] expected cpu, cuda or cuda:N, found {}",
                 flags.device);
   const int index = cuda_index(flags.device);
-  // Only now: a CPU run neither needs nor loads the CUDA libraries.
-  DBLOCKS_CHECK(dlopen("libtorch_cuda.so", RTLD_NOW | RTLD_GLOBAL) != nullptr,
-                DeviceError,
-                "[device] cannot load LibTorch's CUDA half: {}. Hint: "
-                "./quickstart --cuda installs it",
-                dlerror());
-  const int count = at::globalContext().hasCUDA()
-                        ? at::detail::getCUDAHooks().deviceCount()
-                        : 0;
+  const int count = ops::cuda::open_devices();
   DBLOCKS_CHECK(index < count, DeviceError,
                 "[device] expected {}, found {} CUDA device(s)", flags.device,
                 count);

@@ -1,5 +1,6 @@
 # Finds LibTorch inside a PyTorch wheel and defines
 #   dblocks::torch_cpu   libtorch_cpu + libc10, headers as SYSTEM
+#   dblocks::torch_cuda  the CUDA half besides, where the wheel has it
 # The wheel's own CMake package insists on a CUDA toolkit whenever the wheel is
 # a CUDA build; a program that links the CPU half needs neither toolkit nor GPU.
 #
@@ -77,4 +78,14 @@ if(Torch_FOUND AND NOT TARGET dblocks::torch_cpu)
                # libtorch_cpu names libcudart and libcupti, which are found at
                # run time through its own RPATH.
                INTERFACE_LINK_OPTIONS "LINKER:--allow-shlib-undefined")
+  # The CUDA half, where the wheel has one; only the kernels link it.
+  if(EXISTS "${TORCH_ROOT}/lib/libtorch_cuda.so")
+    add_library(dblocks::torch_cuda INTERFACE IMPORTED GLOBAL)
+    set_target_properties(
+      dblocks::torch_cuda
+      PROPERTIES
+        INTERFACE_LINK_LIBRARIES
+        "${TORCH_ROOT}/lib/libtorch_cuda.so;${TORCH_ROOT}/lib/libc10_cuda.so;dblocks::torch_cpu"
+        INTERFACE_LINK_OPTIONS "LINKER:--allow-shlib-undefined")
+  endif()
 endif()

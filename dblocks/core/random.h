@@ -36,6 +36,10 @@ class RandomStream {
  public:
   RandomStream(uint64_t seed, RandomPurpose purpose, uint64_t a, uint64_t b);
 
+  /// The key that seed and purpose give; the counter starts at
+  /// {0, 0, a, b}. For kernels that draw the same numbers elsewhere.
+  uint64_t key() const { return uint64_t{key_[1]} << 32 | key_[0]; }
+
   /// The next 32 uniform bits.
   uint32_t next_uint32();
   /// Uniform in [0, 1) with 53 random bits.

@@ -94,7 +94,8 @@ at::Tensor TransformerLayer::norm(const at::Tensor& x,
                                   const at::Tensor& shift,
                                   const at::Tensor& scale) const {
   return ops::norm_modulate(x, parameters.weight, parameters.bias,
-                            options_.layer_norm_eps, shift, scale);
+                            options_.layer_norm_eps, shift, scale,
+                            options_.compute);
 }
 
 at::Tensor TransformerLayer::add_mlp(

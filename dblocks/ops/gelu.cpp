@@ -9,6 +9,7 @@
 
 #include <algorithm>
 
+#include "dblocks/ops/cuda/plugin.h"
 #include "dblocks/ops/gelu_kernel.h"
 
 namespace dblocks::ops {
@@ -57,15 +58,29 @@ void run_value_kernel(const at::Tensor& x, at::Tensor& value) {
   });
 }
 
+/// The value and, unless null, the slope, on the device of `x`.
+template <Form form>
+void run(const at::Tensor& x, at::Tensor& value, at::Tensor* slope) {
+  if (x.is_cuda()) {
+    cuda::check(cuda::kernels()->gelu(
+        form == Form::kTanh, cuda::element_of(x), x.numel(), x.const_data_ptr(),
+        value.mutable_data_ptr(),
+        slope == nullptr ? nullptr : slope->mutable_data_ptr(),
+        cuda::current_stream(x.device())));
+  } else if (x.scalar_type() == at::kFloat) {
+    slope == nullptr ? run_value_kernel<form, float>(x, value)
+                     : run_kernel<form, float>(x, value, *slope);
+  } else {
+    slope == nullptr ? run_value_kernel<form, uint16_t>(x, value)
+                     : run_kernel<form, uint16_t>(x, value, *slope);
+  }
+}
+
 template <Form form>
 at::Tensor value_of(const at::Tensor& x) {
   const at::Tensor dense = x.contiguous();
   at::Tensor value = at::empty_like(dense);
-  if (dense.scalar_type() == at::kFloat) {
-    run_value_kernel<form, float>(dense, value);
-  } else {
-    run_value_kernel<form, uint16_t>(dense, value);
-  }
+  run<form>(dense, value, nullptr);
   return value;
 }
 
@@ -76,11 +91,7 @@ class Gelu : public torch::autograd::Function<Gelu<form>> {
                             const at::Tensor& x) {
     const at::Tensor dense = x.contiguous();
     at::Tensor value = at::empty_like(dense), slope = at::empty_like(dense);
-    if (dense.scalar_type() == at::kFloat) {
-      run_kernel<form, float>(dense, value, slope);
-    } else {
-      run_kernel<form, uint16_t>(dense, value, slope);
-    }
+    run<form>(dense, value, &slope);
     context->save_for_backward({slope});
     return value;
   }
@@ -99,8 +110,9 @@ class Gelu : public torch::autograd::Function<Gelu<form>> {
 template <Form form>
 at::Tensor apply(const at::Tensor& x,
                  at::Tensor (*composed)(const at::Tensor&)) {
-  const bool has_kernel = x.is_cpu() && (x.scalar_type() == at::kFloat ||
-                                         x.scalar_type() == at::kBFloat16);
+  const bool is_known_type =
+      x.scalar_type() == at::kFloat || x.scalar_type() == at::kBFloat16;
+  const bool has_kernel = (x.is_cpu() && is_known_type) || cuda::serves(x);
   if (!has_kernel) {
     return composed(x);
   }

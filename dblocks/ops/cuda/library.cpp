@@ -1,0 +1,73 @@
+// SPDX-License-Identifier: Apache-2.0
+// The table of kernels, and graphs, which need LibTorch's CUDA half: its
+// allocator has to keep a graph's memory apart.
+#include <ATen/cuda/CUDAGraph.h>
+#include <c10/cuda/CUDACachingAllocator.h>
+#include <c10/cuda/CUDAGuard.h>
+#include <c10/cuda/CUDAStream.h>
+
+#include "dblocks/ops/cuda/launches.h"
+
+namespace dblocks::ops::cuda {
+namespace {
+
+class TorchGraph : public Graph {
+ public:
+  void capture(const std::function<void()>& body) override {
+    C10_CUDA_CHECK(cudaDeviceSynchronize());
+    // What the steps before have left would lie beside the graph's own memory.
+    c10::cuda::CUDACachingAllocator::emptyCache();
+    const c10::cuda::CUDAStreamGuard guard(c10::cuda::getStreamFromPool());
+    graph_.capture_begin({0, 0}, cudaStreamCaptureModeThreadLocal);
+    try {
+      body();
+    } catch (...) {
+      end_quietly();
+      throw;
+    }
+    graph_.capture_end();
+  }
+
+  void replay() override { graph_.replay(); }
+
+ private:
+  void end_quietly() {
+    try {
+      graph_.capture_end();
+    } catch (const c10::Error&) {
+      // The error that broke the capture off is the one to report.
+    }
+    (void)cudaGetLastError();
+  }
+
+  at::cuda::CUDAGraph graph_;
+};
+
+Graph* make_graph() {
+  return new TorchGraph;
+}
+
+constexpr Kernels kTable = {
+    .version = kKernelsVersion,
+    .norm = norm,
+    .norm_backward = norm_backward,
+    .gate = gate,
+    .gate_backward = gate_backward,
+    .gelu = gelu,
+    .drop = drop,
+    .fill_normal = fill_normal,
+    .gradient_norm = gradient_norm,
+    .clip = clip,
+    .adamw = adamw,
+    .adamw_int8 = adamw_int8,
+    .make_graph = make_graph,
+};
+
+}  // namespace
+}  // namespace dblocks::ops::cuda
+
+extern "C" __attribute__((visibility("default")))
+const dblocks::ops::cuda::Kernels*
+dblocks_cuda_kernels() {
+  return &dblocks::ops::cuda::kTable;
+}
