@@ -19,7 +19,8 @@ constexpr auto kWithoutEffect = std::to_array<std::string_view>(
      "data.prefetch", "data.on_bad_sample", "classification.bridge",
      "classification.normalised_bridge_table", "readout.", "sampling.",
      "evaluation.", "optim.ema_evaluate", "train.recompute",
-     "train.micro_batch", "train.log_every_steps", "checkpoint.", "report."});
+     "train.micro_batch", "train.log_every_steps", "train.cuda_graphs",
+     "checkpoint.", "report."});
 
 /// Keys, or whole tables, that came after the first runs: at their default they
 /// say nothing, so that older runs keep their fingerprint.

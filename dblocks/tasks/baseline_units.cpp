@@ -43,7 +43,7 @@ at::Tensor PlainUnit::representation(const at::Tensor& images) const {
 }
 
 LossValue PlainUnit::loss(const LabelledBatch& batch,
-                          const StepKey&,
+                          const std::vector<at::Tensor>&,
                           const BatchPart& part) {
   const auto [images, labels] = narrow(batch, part);
   return plain_loss(logits(images), labels, batch.labels.size(0),
@@ -81,7 +81,7 @@ at::Tensor GreedyUnit::logits(const at::Tensor& images) const {
 }
 
 LossValue GreedyUnit::loss(const LabelledBatch& batch,
-                           const StepKey&,
+                           const std::vector<at::Tensor>&,
                            const BatchPart& part) {
   const auto [images, labels] = narrow(batch, part);
   return plain_loss(logits(images), labels, batch.labels.size(0),

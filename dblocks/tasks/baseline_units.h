@@ -16,8 +16,6 @@ namespace dblocks::tasks {
 /// A unit that classifies images without any noise.
 class BaselineUnit : public Unit {
  public:
-  using Unit::loss;
-
   /// Class logits. *Shapes*: images: [N, C, Y, X]; result: [N, K] float32.
   virtual at::Tensor logits(const at::Tensor& images) const = 0;
 };
@@ -30,8 +28,9 @@ class PlainUnit : public BaselineUnit {
             std::shared_ptr<models::VitStage> network,
             double label_smoothing);
 
+  using Unit::loss;
   LossValue loss(const LabelledBatch& batch,
-                 const StepKey& key,
+                 const std::vector<at::Tensor>& drawn,
                  const BatchPart& part) override;
   torch::nn::Module& network() override { return *network_; }
   std::vector<UnitParameter> parameters() override;
@@ -56,8 +55,9 @@ class GreedyUnit : public BaselineUnit {
              std::shared_ptr<models::VitStage> own,
              double label_smoothing);
 
+  using Unit::loss;
   LossValue loss(const LabelledBatch& batch,
-                 const StepKey& key,
+                 const std::vector<at::Tensor>& drawn,
                  const BatchPart& part) override;
   torch::nn::Module& network() override { return *own_; }
   std::vector<UnitParameter> parameters() override;

@@ -10,6 +10,7 @@
 
 #include "dblocks/core/error.h"
 #include "dblocks/core/random.h"
+#include "dblocks/ops/normal_noise.h"
 #include "dblocks/tasks/bridge.h"
 #include "dblocks/tasks/unit_parameters.h"
 
@@ -19,9 +20,9 @@ BatchNoise draw_noise(const noise::Partition& partition,
                       double anchor,
                       const StepKey& key,
                       int64_t num_samples,
-                      int64_t width) {
-  BatchNoise noise{at::empty({num_samples}, at::kFloat),
-                   at::empty({num_samples, width}, at::kFloat)};
+                      int64_t width,
+                      at::Device device) {
+  BatchNoise noise{at::empty({num_samples}, at::kFloat), {}};
   RandomStream sigmas(key.seed, RandomPurpose::kSigma, key.unit, key.step);
   RandomStream anchors(key.seed, RandomPurpose::kAnchor, key.unit, key.step);
   float* sigma = noise.sigma.mutable_data_ptr<float>();
@@ -33,9 +34,11 @@ BatchNoise draw_noise(const noise::Partition& partition,
         key.unit == 0 && anchor > 0 && anchors.next_uniform() < anchor;
     sigma[i] = static_cast<float>(anchored ? sigma_max : drawn);
   }
-  RandomStream epsilon(key.seed, RandomPurpose::kNoise, key.unit, key.step);
-  epsilon.fill_normal({noise.epsilon.mutable_data_ptr<float>(),
-                       static_cast<size_t>(noise.epsilon.numel())});
+  noise.sigma = noise.sigma.to(device);
+  noise.epsilon = ops::normal_noise(
+      {key.seed, RandomPurpose::kNoise, static_cast<uint64_t>(key.unit),
+       static_cast<uint64_t>(key.step)},
+      {num_samples, width}, device);
   return noise;
 }
 
@@ -71,18 +74,21 @@ DenoisingUnit::DenoisingUnit(int64_t block,
       options_(options),
       ownership_(ownership) {}
 
-LossValue DenoisingUnit::loss(const LabelledBatch& batch,
-                              const StepKey& key,
-                              const BatchPart& part) {
+std::vector<at::Tensor> DenoisingUnit::draw(const LabelledBatch& batch,
+                                            const StepKey& key) const {
   DBLOCKS_ASSERT(key.unit == block_, "block {} asked for a step of block {}",
                  block_, key.unit);
   const int64_t width = denoiser_.network().target_table().size(1);
-  BatchNoise noise =
-      draw_noise(partition_, options_.anchor, key, batch.labels.size(0), width);
-  const at::Device device = batch.images.device();
-  noise.sigma = noise.sigma.to(device);
-  noise.epsilon = noise.epsilon.to(device);
-  return loss_of_part(batch, noise, part);
+  const BatchNoise noise =
+      draw_noise(partition_, options_.anchor, key, batch.labels.size(0), width,
+                 batch.images.device());
+  return {noise.sigma, noise.epsilon};
+}
+
+LossValue DenoisingUnit::loss(const LabelledBatch& batch,
+                              const std::vector<at::Tensor>& drawn,
+                              const BatchPart& part) {
+  return loss_of_part(batch, {drawn[0], drawn[1]}, part);
 }
 
 LossValue DenoisingUnit::loss_with_noise(const LabelledBatch& batch,

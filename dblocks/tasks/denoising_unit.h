@@ -22,14 +22,16 @@ struct BatchNoise {
   at::Tensor sigma, epsilon;
 };
 
-/// Draws a batch's noise for block `key.unit` on the CPU: sigma from the
+/// Draws a batch's noise for block `key.unit`, on a device: sigma from the
 /// block's widened interval, or sigma_max for the `anchor` share of block 0's
-/// samples; epsilon standard normal.
+/// samples; epsilon standard normal, of the same stream on every device and
+/// there the same but for the rounding of its logarithms and sines.
 BatchNoise draw_noise(const noise::Partition& partition,
                       double anchor,
                       const StepKey& key,
                       int64_t num_samples,
-                      int64_t width);
+                      int64_t width,
+                      at::Device device = at::kCPU);
 
 /// The weighted cross-entropy of a batch, or what the samples from `first` on
 /// add to it: weights are those of the whole batch.
@@ -53,8 +55,11 @@ class DenoisingUnit : public Unit {
                 const blocks::OwnershipOptions& ownership);
 
   using Unit::loss;
+  /// Sigma and epsilon.
+  std::vector<at::Tensor> draw(const LabelledBatch& batch,
+                               const StepKey& key) const override;
   LossValue loss(const LabelledBatch& batch,
-                 const StepKey& key,
+                 const std::vector<at::Tensor>& drawn,
                  const BatchPart& part) override;
 
   /// The loss of a whole batch with the noise given. *Shapes*: sigma: [N];

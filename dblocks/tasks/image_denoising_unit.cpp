@@ -61,20 +61,25 @@ ImageDenoisingUnit::ImageDenoisingUnit(
       options_(options),
       ownership_(ownership) {}
 
-LossValue ImageDenoisingUnit::loss(const LabelledBatch& batch,
-                                   const StepKey& key,
-                                   const BatchPart& part) {
+std::vector<at::Tensor> ImageDenoisingUnit::draw(const LabelledBatch& batch,
+                                                 const StepKey& key) const {
   DBLOCKS_ASSERT(key.unit == unit_, "unit {} asked for a step of unit {}",
                  unit_, key.unit);
-  BatchNoise noise = draw_noise(partition_, 0, key, batch.images.size(0),
-                                batch.images[0].numel());
-  const at::Device device = batch.images.device();
-  noise.sigma = noise.sigma.narrow(0, part.first, part.count).to(device);
-  noise.epsilon = noise.epsilon.narrow(0, part.first, part.count).to(device);
-  const at::Tensor labels = drop_labels(
-      batch.labels, network_->shape().num_classes, options_.label_dropout, key);
+  const BatchNoise noise =
+      draw_noise(partition_, 0, key, batch.images.size(0),
+                 batch.images[0].numel(), batch.images.device());
+  return {noise.sigma, noise.epsilon,
+          drop_labels(batch.labels, network_->shape().num_classes,
+                      options_.label_dropout, key)};
+}
+
+LossValue ImageDenoisingUnit::loss(const LabelledBatch& batch,
+                                   const std::vector<at::Tensor>& drawn,
+                                   const BatchPart& part) {
+  const BatchNoise noise{drawn[0].narrow(0, part.first, part.count),
+                         drawn[1].narrow(0, part.first, part.count)};
   LossValue value =
-      loss_with_noise(narrow({batch.images, labels}, part), noise);
+      loss_with_noise(narrow({batch.images, drawn[2]}, part), noise);
   value.loss = value.loss * (static_cast<double>(part.count) /
                              static_cast<double>(batch.images.size(0)));
   return value;
@@ -85,7 +90,7 @@ LossValue ImageDenoisingUnit::loss_with_noise(const LabelledBatch& batch,
   return {blocks::denoising_loss(on_flat_images(*network_), batch.labels,
                                  batch.images.flatten(1), noise.epsilon,
                                  noise.sigma, sigma_data_),
-          at::zeros({}, at::kLong)};
+          at::zeros({}, batch.labels.options())};
 }
 
 at::Tensor ImageDenoisingUnit::denoise(const at::Tensor& labels,

@@ -37,8 +37,11 @@ class ImageDenoisingUnit : public Unit {
                      const blocks::OwnershipOptions& ownership);
 
   using Unit::loss;
+  /// Sigma, epsilon, and the labels that are left.
+  std::vector<at::Tensor> draw(const LabelledBatch& batch,
+                               const StepKey& key) const override;
   LossValue loss(const LabelledBatch& batch,
-                 const StepKey& key,
+                 const std::vector<at::Tensor>& drawn,
                  const BatchPart& part) override;
 
   /// The same with labels as the network is given them, and with the noise

@@ -61,14 +61,27 @@ class Unit {
  public:
   virtual ~Unit() = default;
 
-  /// What the samples `part` add to the loss of `batch`. Parts that cover the
-  /// batch add up to its loss, and meet the random numbers that they meet as a
-  /// whole. *Errors*: those of LibTorch.
+  /// What is drawn for a step besides dropout: noise and the like of the whole
+  /// batch, on its device, in as many tensors and shapes at every step.
+  virtual std::vector<at::Tensor> draw(const LabelledBatch& batch,
+                                       const StepKey& key) const {
+    (void)batch, (void)key;
+    return {};
+  }
+
+  /// What the samples `part` add to the loss of `batch`, given what was drawn
+  /// for the batch. Parts that cover it add up to its loss. Nothing is read
+  /// back from the device. *Errors*: those of LibTorch.
   virtual LossValue loss(const LabelledBatch& batch,
-                         const StepKey& key,
+                         const std::vector<at::Tensor>& drawn,
                          const BatchPart& part) = 0;
 
-  /// The loss of a whole batch.
+  /// The loss of a whole batch, or of a part of it, at a step.
+  LossValue loss(const LabelledBatch& batch,
+                 const StepKey& key,
+                 const BatchPart& part) {
+    return loss(batch, draw(batch, key), part);
+  }
   LossValue loss(const LabelledBatch& batch, const StepKey& key) {
     return loss(batch, key, {.first = 0, .count = batch.labels.size(0)});
   }

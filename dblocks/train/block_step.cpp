@@ -33,25 +33,22 @@ struct Passes {
 /// the CPU know no shares and get a start of their own.
 void run_part(UnitState& state,
               const tasks::LabelledBatch& batch,
+              const std::vector<at::Tensor>& drawn,
               const tasks::StepKey& key,
               const BatchPart& part,
               Passes& passes) {
-  const uint64_t seed =
-      mix_seed(key.seed, RandomPurpose::kDropout, key.unit, key.step);
+  const uint64_t seed = dropout_seed(key);
   const bool draws_shares = batch.images.is_cpu();
   at::manual_seed(draws_shares ? seed
                                : seed + static_cast<uint64_t>(part.first));
   const BatchPartGuard guard(part);
-  passes.add(state.unit().loss(batch, key, part));
+  passes.add(state.unit().loss(batch, drawn, part));
 }
 
 void update(FlatState& state, optim::AdamWStep step, double ema_decay) {
   step.step = state.step + 1;
-  adamw_update(state, step);
+  update_state(state, step, ema_decay);
   state.step = step.step;
-  if (ema_decay > 0) {
-    ema_update(state, ema_decay);
-  }
 }
 
 /// Clip, AdamW, average.
@@ -69,20 +66,9 @@ StepResult update_weights(UnitState& state,
                           .gradient_norm = norm,
                           .learning_rate = optim::learning_rate(
                               optim, key.step, options.total_steps)};
-  DBLOCKS_CHECK(
-      std::isfinite(result.loss) && std::isfinite(norm), ConfigError,
-      "[train] expected a finite loss and gradient, found loss {} and gradient "
-      "norm {} in block {}, step {}. Hint: lower optim.learning_rate or set "
-      "optim.clip_norm",
-      result.loss, norm, key.unit, key.step);
-
-  const optim::AdamWStep step{
-      .learning_rate = result.learning_rate,
-      .weight_decay = optim.weight_decay,
-      .beta1 = optim.beta1,
-      .beta2 = optim.beta2,
-      .eps = optim.eps,
-      .gradient_scale = optim::clip_scale(norm, optim.clip_norm)};
+  check_finite(result, key);
+  optim::AdamWStep step = adamw_step(options, key);
+  step.gradient_scale = optim::clip_scale(norm, optim.clip_norm);
   update(state.owned(), step, optim.ema_decay);
   if (has_shared) {
     update(*state.shared(), step, optim.ema_decay);
@@ -91,6 +77,33 @@ StepResult update_weights(UnitState& state,
 }
 
 }  // namespace
+
+uint64_t dropout_seed(const tasks::StepKey& key) {
+  return mix_seed(key.seed, RandomPurpose::kDropout,
+                  static_cast<uint64_t>(key.unit),
+                  static_cast<uint64_t>(key.step));
+}
+
+optim::AdamWStep adamw_step(const StepOptions& options,
+                            const tasks::StepKey& key) {
+  const optim::OptimOptions& optim = options.optim;
+  return {.learning_rate =
+              optim::learning_rate(optim, key.step, options.total_steps),
+          .weight_decay = optim.weight_decay,
+          .beta1 = optim.beta1,
+          .beta2 = optim.beta2,
+          .eps = optim.eps};
+}
+
+void check_finite(const StepResult& result, const tasks::StepKey& key) {
+  DBLOCKS_CHECK(
+      std::isfinite(result.loss) && std::isfinite(result.gradient_norm),
+      ConfigError,
+      "[train] expected a finite loss and gradient, found loss {} and gradient "
+      "norm {} in block {}, step {}. Hint: lower optim.learning_rate or set "
+      "optim.clip_norm",
+      result.loss, result.gradient_norm, key.unit, key.step);
+}
 
 StepResult block_step(UnitState& state,
                       const tasks::LabelledBatch& batch,
@@ -103,9 +116,10 @@ StepResult block_step(UnitState& state,
   const int64_t samples = batch.labels.size(0);
   const int64_t at_once =
       options.micro_batch > 0 ? options.micro_batch : samples;
+  const std::vector<at::Tensor> drawn = state.unit().draw(batch, key);
   Passes passes;
   for (int64_t first = 0; first < samples; first += at_once) {
-    run_part(state, batch, key,
+    run_part(state, batch, drawn, key,
              {.first = first, .count = std::min(at_once, samples - first)},
              passes);
   }

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 
+#include "dblocks/optim/adamw.h"
 #include "dblocks/optim/options.h"
 #include "dblocks/tasks/unit.h"
 #include "dblocks/train/unit_state.h"
@@ -46,5 +47,13 @@ StepResult descend(UnitState& state,
                    const tasks::LossValue& value,
                    const tasks::StepKey& key,
                    const StepOptions& options);
+
+/// Parts of a step that its other forms share: the seed of what dropout draws,
+/// the numbers of the update, its count and clipping aside, and the check of
+/// what came out. *Errors*: ConfigError if loss or gradient are not finite.
+uint64_t dropout_seed(const tasks::StepKey& key);
+optim::AdamWStep adamw_step(const StepOptions& options,
+                            const tasks::StepKey& key);
+void check_finite(const StepResult& result, const tasks::StepKey& key);
 
 }  // namespace dblocks::train

@@ -78,6 +78,8 @@ struct TrainOptions {
   int64_t micro_batch = 0;
   /// Steps of one block between two lines of log.jsonl.
   int64_t log_every_steps = 50;
+  /// Whether a CUDA device runs a step as one recorded graph.
+  bool cuda_graphs = true;
 };
 
 /// When a block is saved. Its last step is always saved.
@@ -121,6 +123,10 @@ inline void visit_fields(FieldVisitor& visitor, TrainOptions& options) {
   visitor.field({"log_every_steps", "steps of one block",
                  "Distance of two lines of log.jsonl."},
                 options.log_every_steps);
+  visitor.field({"cuda_graphs", "",
+                 "Whether a CUDA device runs a step as one recorded graph; the "
+                 "result is the same."},
+                options.cuda_graphs);
 }
 
 inline void visit_fields(FieldVisitor& visitor, CheckpointOptions& options) {

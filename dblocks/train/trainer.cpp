@@ -24,7 +24,7 @@
 #include "dblocks/nn/init.h"
 #include "dblocks/report/json_lines.h"
 #include "dblocks/train/device_batch.h"
-#include "dblocks/train/memory_recovery.h"
+#include "dblocks/train/recorded_step.h"
 #include "dblocks/train/run_checkpoints.h"
 #include "dblocks/train/run_events.h"
 #include "dblocks/train/unit_state.h"
@@ -69,6 +69,7 @@ class Trainer::Impl {
         step_options_{.optim = setup.optim,
                       .total_steps = setup.train.steps,
                       .micro_batch = setup.train.micro_batch},
+        stepper_(setup.train.cuda_graphs && !setup.task.recompute),
         visit_steps_(setup.train.steps_per_visit > 0
                          ? setup.train.steps_per_visit
                          : kFirstVisitSteps) {
@@ -85,7 +86,7 @@ class Trainer::Impl {
       load(visit->unit);
       prefetch_after(*visit);
       for (int64_t i = 0; i < visit->steps && !is_stopped(); ++i) {
-        take_step(visit->unit, i + 1 == visit->steps);
+        take_step(visit->unit, visit->steps - i);
       }
       if (is_stopped()) {
         break;
@@ -348,6 +349,7 @@ class Trainer::Impl {
       return;
     }
     const int64_t unit = resident_unit_;
+    stepper_.forget();
     windows_[unit] = resident_->window();
     if (!options_.device.is_cpu()) {
       as_storage(resident_arena_).copy_(resident_storage_);
@@ -366,22 +368,22 @@ class Trainer::Impl {
     resident_storage_ = at::Tensor();
   }
 
-  void take_step(int64_t unit, bool is_last_of_visit) {
+  void take_step(int64_t unit, int64_t left_of_visit) {
     load(unit);  // a commit of all may have loaded another one
     const Clock::time_point start = Clock::now();
     const double waited = loader(unit).wait_seconds();
     const data::Batch& batch = loader(unit).next();
     data_wait_seconds_ += loader(unit).wait_seconds() - waited;
     const tasks::StepKey key{setup_.task.seed, unit, steps_[unit]};
-    const StepResult result = step_within_memory(
+    const StepResult result = stepper_.step(
         *resident_, to_device(batch, train_set_.info(), options_.device), key,
-        step_options_);
+        step_options_, left_of_visit);
     steps_[unit] = resident_->step();
     count(batch.num_samples, seconds_since(start), result);
     write_events(unit, batch);
     write_log(unit, result);
     if (is_commit_due(unit)) {
-      commit_all_or_resident(is_last_of_visit);
+      commit_all_or_resident(/*is_last_of_visit=*/left_of_visit == 1);
     }
     show_progress(unit, result);
   }
@@ -681,6 +683,7 @@ class Trainer::Impl {
   RunFolder folder_;
   TrainerOptions options_;
   StepOptions step_options_;
+  Stepper stepper_;
 
   std::vector<checkpoint::Lease> leases_;
   std::vector<checkpoint::CheckpointStore> stores_;

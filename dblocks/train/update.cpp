@@ -3,6 +3,7 @@
 
 #include <ATen/Parallel.h>
 #include <ATen/ops/bucketize.h>
+#include <ATen/ops/empty.h>
 #include <ATen/ops/empty_like.h>
 #include <ATen/ops/linalg_vector_norm.h>
 #include <ATen/ops/maximum.h>
@@ -12,6 +13,7 @@
 #include <c10/core/GradMode.h>
 
 #include <cmath>
+#include <cstring>
 #include <functional>
 #include <span>
 #include <utility>
@@ -20,6 +22,7 @@
 #include "dblocks/optim/dynamic_code.h"
 #include "dblocks/optim/ema.h"
 #include "dblocks/optim/gradient_norm.h"
+#include "dblocks/train/device_update.h"
 
 namespace dblocks::train {
 namespace {
@@ -125,11 +128,21 @@ double gradient_norm(const FlatState& state) {
   if (gradient.is_cpu()) {
     return optim::gradient_norm(elements(gradient), run_on_torch_threads);
   }
+  if (has_device_update(state)) {
+    at::Tensor scratch = at::empty({ops::cuda::kNormPartials + 1},
+                                   gradient.options().dtype(at::kDouble));
+    start_gradient_norm(state, scratch);
+    return scratch.select(0, ops::cuda::kNormPartials).item<double>();
+  }
   return at::linalg_vector_norm(gradient, 2, {}, false, at::kDouble)
       .item<double>();
 }
 
 void adamw_update(FlatState& state, const optim::AdamWStep& step) {
+  if (has_device_update(state)) {
+    update_state(state, step, 0);
+    return;
+  }
   if (!state.weights().is_cpu()) {
     adamw_update_composed(state, step);
     return;
@@ -145,6 +158,27 @@ void adamw_update(FlatState& state, const optim::AdamWStep& step) {
                        .second_moment = elements(state.second_moment()),
                        .decayed_count = state.num_decayed()},
                       run_on_torch_threads);
+}
+
+void update_state(FlatState& state,
+                  const optim::AdamWStep& step,
+                  double ema_decay) {
+  if (has_device_update(state)) {
+    const ops::cuda::UpdateFactors factors = update_factors(step);
+    at::Tensor bytes =
+        at::empty({static_cast<int64_t>(sizeof(factors))}, at::kByte);
+    std::memcpy(bytes.mutable_data_ptr(), &factors, sizeof(factors));
+    bytes = bytes.to(state.weights().device());
+    start_update(
+        state,
+        static_cast<const ops::cuda::UpdateFactors*>(bytes.const_data_ptr()),
+        ema_decay);
+    return;
+  }
+  adamw_update(state, step);
+  if (ema_decay > 0) {
+    ema_update(state, ema_decay);
+  }
 }
 
 void adamw_update_composed(FlatState& state, const optim::AdamWStep& step) {

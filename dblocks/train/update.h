@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The optimiser on flat states: fused kernels on the CPU, the same arithmetic
-// out of LibTorch's operations on other devices.
+// The optimiser on flat states: fused kernels on the CPU and on CUDA, the same
+// arithmetic out of LibTorch's operations where there are none.
 #pragma once
 
 #include "dblocks/core/flat_state.h"
@@ -16,6 +16,13 @@ double gradient_norm(const FlatState& state);
 /// `step.step` is the number of this update. *Errors*: OutOfMemoryError; the
 /// state is then as before.
 void adamw_update(FlatState& state, const optim::AdamWStep& step);
+
+/// One update and, with ema_decay > 0, a step of the average: what a training
+/// step does. On a CUDA device with our kernels both are one pass.
+/// *Errors*: as adamw_update().
+void update_state(FlatState& state,
+                  const optim::AdamWStep& step,
+                  double ema_decay);
 
 /// The twin of adamw_update that runs on any device.
 void adamw_update_composed(FlatState& state, const optim::AdamWStep& step);
