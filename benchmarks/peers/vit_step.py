@@ -27,6 +27,7 @@ import time
 
 import torch
 import torch.nn.functional as F
+import torch.utils.checkpoint
 from torch import nn
 
 SIGMA_MIN, SIGMA_MAX, P_MEAN, P_STD = 0.002, 80.0, -1.2, 1.2
@@ -154,11 +155,17 @@ class Vit(nn.Module):
         x = torch.cat([first, patches], dim=1) + self.position
         return self.dropout(x)
 
+    def run(self, layer, *inputs):
+        if self.recomputes:
+            return torch.utils.checkpoint.checkpoint(
+                layer, *inputs, use_reentrant=False)
+        return layer(*inputs)
+
     def plain_logits(self, images):
         first = self.class_token.expand(len(images), -1, -1)
         x = self.embed(images, first)
         for layer in self.layers:
-            x = layer(x)
+            x = self.run(layer, x)
         return self.head(self.norm(x)[:, 0])
 
     def block_logits(self, block, images, z, sigma):  # sigma: [N, 1]
@@ -169,7 +176,7 @@ class Vit(nn.Module):
         x = self.embed(images, (z / total.sqrt()).unsqueeze(1))
         count = self.shape.layers // self.shape.blocks
         for layer in self.layers[block * count:(block + 1) * count]:
-            x = layer(x, condition)
+            x = self.run(layer, x, condition)
         estimate = self.norm(x)[:, 0] * c_out + z * c_skip
         shift, scale = F.silu(self.modulation(condition)).chunk(2, dim=-1)
         return self.head(estimate * (1 + scale) + shift)
@@ -218,12 +225,16 @@ class Trainer:
         self.arguments, self.shape = arguments, shape
         device = torch.device(arguments.device)
         self.model = Vit(shape, modulated=not arguments.end_to_end).to(device)
+        self.model.recomputes = arguments.checkpoint
         self.optimizer = torch.optim.AdamW(
             self.model.parameters(), lr=1e-3, weight_decay=0.01)
         size = (shape.batch, 3, shape.image, shape.image)
         self.images = torch.randn(size, device=device)
         self.labels = torch.randint(
             shape.classes, (shape.batch,), device=device)
+
+        self.loss_function = torch.compile(
+            self.loss) if arguments.compile else self.loss
 
     def autocast(self):
         if self.arguments.precision == "fp32":
@@ -242,7 +253,7 @@ class Trainer:
 
     def step(self):
         with self.autocast():
-            loss = self.loss()
+            loss = self.loss_function()
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
         nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
@@ -314,6 +325,7 @@ def measure(arguments, shape):
     for _ in range(arguments.warmup):
         trainer.step()
     seconds, usage = time_steps(trainer, arguments.steps, device)
+    on_gpu = device.startswith("cuda")
     tokens = shape.batch * shape.tokens
     flops = step_flops(shape, arguments.end_to_end)
     median = statistics.median(seconds)
@@ -322,6 +334,9 @@ def measure(arguments, shape):
         "block": arguments.block,
         "precision": precision,
         "device": device,
+        "compile": arguments.compile,
+        "checkpoint": arguments.checkpoint,
+        "width": shape.width,
         "threads": torch.get_num_threads(),
         "torch": torch.__version__,
         "batch": shape.batch,
@@ -339,6 +354,8 @@ def measure(arguments, shape):
             tokens, shape.width, shape.mlp_width, precision, device),
         "matmul_mlp_down_gflops_per_second": matmul_gflops(
             tokens, shape.mlp_width, shape.width, precision, device),
+        "peak_device_bytes":
+            torch.cuda.max_memory_allocated() if on_gpu else None,
         "peak_resident_bytes":
             resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
         **usage,
@@ -375,6 +392,13 @@ def parse_arguments():
                         help="default: another random block each step")
     parser.add_argument("--end-to-end", action="store_true")
     parser.add_argument("--batch", type=int, default=Shape.batch)
+    parser.add_argument("--width", type=int, default=Shape.width,
+                        help="other than 128: heads of 64, an MLP of 4 times "
+                        "the width")
+    parser.add_argument("--compile", action="store_true",
+                        help="under torch.compile")
+    parser.add_argument("--checkpoint", action="store_true",
+                        help="run every layer again in the backward pass")
     parser.add_argument("--json", action="store_true",
                         help="one JSON object on one line")
     parser.add_argument("--profile", action="store_true")
@@ -387,6 +411,10 @@ def main():
         torch.set_num_threads(arguments.threads)
     torch.manual_seed(0)
     shape = Shape(batch=arguments.batch)
+    if arguments.width != Shape.width:
+        shape = dataclasses.replace(
+            shape, width=arguments.width, heads=arguments.width // 64,
+            mlp_width=4 * arguments.width)
     if arguments.profile:
         print(profile(arguments, shape))
         return 0

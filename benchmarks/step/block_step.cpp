@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
-// Times the training step of one block of the published CIFAR-100 network on
+// Times the training step of one block of the published CIFAR-100 network, or
+// of a wider one, on a CPU or a CUDA device, on
 // data that lie in memory: 12 layers of width 128, MLP 3072, patch 4, 65
 // tokens, batch 128, dropout 0.1, all outer parts trained. Prints one JSON
 // object; the peer benchmarks/peers/vit_step.py prints the same keys.
 #include <ATen/Parallel.h>
 #include <ATen/ops/randint.h>
 #include <ATen/ops/randn.h>
+#include <c10/core/CachingDeviceAllocator.h>
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
@@ -16,11 +18,13 @@
 #include <string>
 #include <vector>
 
+#include "dblocks/core/error.h"
 #include "dblocks/memory/malloc_policy.h"
 #include "dblocks/memory/meter.h"
+#include "dblocks/ops/cuda/plugin.h"
 #include "dblocks/tasks/classification_task.h"
-#include "dblocks/train/block_step.h"
 #include "dblocks/train/precision.h"
+#include "dblocks/train/recorded_step.h"
 #include "dblocks/train/unit_state.h"
 
 namespace {
@@ -31,19 +35,23 @@ using Clock = std::chrono::steady_clock;
 struct Arguments {
   std::string precision = "fp32";
   int64_t steps = 20, warmup = 3, block = 0, threads = 0;
-  int64_t batch = 128, micro_batch = 0;
+  int64_t batch = 128, micro_batch = 0, width = 128;
+  std::string device = "cpu";
+  bool graphs = true;
   bool end_to_end = false, recompute = false;
 };
 
 tasks::TaskOptions published_cifar100(const Arguments& arguments) {
   constexpr auto shared = blocks::Ownership::kShared;
+  const bool is_published = arguments.width == 128;
   return {
       .method = arguments.end_to_end ? tasks::Method::kEndToEnd
                                      : tasks::Method::kDiffusionBlocks,
       .shape = {.options = {.num_layers = 12,
-                            .width = 128,
-                            .heads = 4,
-                            .mlp_width = 3072,
+                            .width = arguments.width,
+                            .heads = is_published ? 4 : arguments.width / 64,
+                            .mlp_width =
+                                is_published ? 3072 : 4 * arguments.width,
                             .patch = 4,
                             .dropout = 0.1,
                             .label_input =
@@ -63,7 +71,27 @@ tasks::TaskOptions published_cifar100(const Arguments& arguments) {
       .recompute = arguments.recompute};
 }
 
+at::Device device_of(const Arguments& arguments) {
+  if (arguments.device == "cpu") {
+    return at::kCPU;
+  }
+  DBLOCKS_CHECK(ops::cuda::open_devices() > 0, DeviceError,
+                "[block_step] expected a CUDA device, found none");
+  return {at::kCUDA, 0};
+}
+
+/// The most bytes of tensors on the device at once.
+int64_t peak_bytes(at::Device device) {
+  if (device.is_cpu()) {
+    return memory::cpu_peak_bytes();
+  }
+  const auto stats =
+      c10::getDeviceAllocator(device.type())->getDeviceStats(device.index());
+  return stats.allocated_bytes[0].peak;
+}
+
 nlohmann::ordered_json measure(const Arguments& arguments) {
+  const at::Device device = device_of(arguments);
   const tasks::ClassificationTask task(published_cifar100(arguments));
   const optim::OptimOptions optim{
       .weight_decay = 0.01,
@@ -71,21 +99,23 @@ nlohmann::ordered_json measure(const Arguments& arguments) {
       .warmup_steps = 0,
       .weight_decay_on = optim::WeightDecayOn::kAll};
   auto first = task.make_unit(0);
+  first->network().to(device);
   FlatState shared(train::parameters_of(*first, blocks::Ownership::kShared,
                                         optim.weight_decay_on));
   const int64_t unit = arguments.end_to_end ? 0 : arguments.block;
   train::UnitState state(task.make_unit(unit), optim,
-                         arguments.end_to_end ? nullptr : &shared, at::kCPU);
+                         arguments.end_to_end ? nullptr : &shared, device);
   const tasks::LabelledBatch batch{
-      at::randn({arguments.batch, 3, 32, 32}),
-      at::randint(100, {arguments.batch}, at::kLong)};
+      at::randn({arguments.batch, 3, 32, 32}).to(device),
+      at::randint(100, {arguments.batch}, at::kLong).to(device)};
+  train::Stepper stepper(arguments.graphs && !arguments.recompute);
+  train::StepOptions options{.optim = optim,
+                             .total_steps = 1000000,
+                             .micro_batch = arguments.micro_batch};
   std::vector<double> seconds;
   for (int64_t i = 0; i < arguments.warmup + arguments.steps; ++i) {
     const auto start = Clock::now();
-    train::block_step(state, batch, {0, unit, i},
-                      {.optim = optim,
-                       .total_steps = 1000000,
-                       .micro_batch = arguments.micro_batch});
+    stepper.step(state, batch, {0, unit, i}, options, 1000000 - i);
     const double elapsed =
         std::chrono::duration<double>(Clock::now() - start).count();
     if (i >= arguments.warmup) {
@@ -97,13 +127,16 @@ nlohmann::ordered_json measure(const Arguments& arguments) {
   return {{"implementation", "dblocks"},
           {"step", arguments.end_to_end ? "end_to_end" : "block"},
           {"precision", arguments.precision},
+          {"device", arguments.device},
+          {"width", arguments.width},
+          {"is_recorded", stepper.is_recorded()},
           {"threads", at::get_num_threads()},
           {"batch", arguments.batch},
           {"median_seconds", median},
           {"min_seconds", seconds.front()},
           {"max_seconds", seconds.back()},
           {"images_per_second", static_cast<double>(arguments.batch) / median},
-          {"peak_tensor_bytes", memory::cpu_peak_bytes()},
+          {"peak_tensor_bytes", peak_bytes(device)},
           {"peak_resident_bytes", memory::process_peak_resident_bytes()}};
 }
 
@@ -118,6 +151,13 @@ int main(int argc, char** argv) {
   app.add_option("--warmup", arguments.warmup)->check(CLI::NonNegativeNumber);
   app.add_option("--block", arguments.block)->check(CLI::Range(0, 2));
   app.add_option("--batch", arguments.batch)->check(CLI::PositiveNumber);
+  app.add_option("--device", arguments.device)
+      ->check(CLI::IsMember({"cpu", "cuda"}));
+  app.add_option("--width", arguments.width,
+                 "128 is the published network; others have heads of 64 and an "
+                 "MLP of 4 times the width")
+      ->check(CLI::IsMember({128, 384, 768, 1024}));
+  app.add_flag("--graphs,!--no-graphs", arguments.graphs);
   app.add_option("--threads", arguments.threads)->check(CLI::NonNegativeNumber);
   app.add_option("--micro-batch", arguments.micro_batch)
       ->check(CLI::NonNegativeNumber);

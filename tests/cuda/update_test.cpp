@@ -1,0 +1,71 @@
+// SPDX-License-Identifier: Apache-2.0
+// The optimiser's kernels for CUDA give the bits of those for the CPU.
+#include "dblocks/train/update.h"
+
+#include <ATen/Context.h>
+#include <ATen/ops/randn.h>
+
+#include <cmath>
+#include <limits>
+
+#include "dblocks/train/device_update.h"
+#include "tests/cuda/device.h"
+
+namespace dblocks::train {
+namespace {
+
+class CudaUpdateTest : public dblocks::testing::CudaTest {
+ protected:
+  static FlatState random_state(MomentFormat moments, at::Device device) {
+    at::manual_seed(3);
+    FlatState state({{"a", at::randn({700, 33}).to(device), true},
+                     {"b", at::randn({129}).to(device), false}},
+                    moments);
+    state.enable_average();
+    return state;
+  }
+
+  static void draw_gradient(FlatState& cpu, FlatState& cuda) {
+    cpu.gradient().copy_(at::randn({cpu.num_elements()}));
+    cuda.gradient().copy_(cpu.gradient());
+  }
+};
+
+TEST_F(CudaUpdateTest, UpdatesHaveTheBitsOfTheCpu) {
+  for (const MomentFormat moments :
+       {MomentFormat::kFp32, MomentFormat::kInt8}) {
+    SCOPED_TRACE(enum_name(moments));
+    FlatState cpu = random_state(moments, at::kCPU);
+    FlatState cuda = random_state(moments, cuda_);
+    at::manual_seed(8);
+    for (int64_t step = 1; step <= 20; ++step) {
+      draw_gradient(cpu, cuda);
+      const optim::AdamWStep settings{
+          .weight_decay = 0.1, .gradient_scale = 0.7, .step = step};
+      update_state(cpu, settings, 0.9);
+      update_state(cuda, settings, 0.9);
+    }
+    EXPECT_TRUE(cuda.weights().cpu().equal(cpu.weights()));
+    EXPECT_TRUE(cuda.first_moment().cpu().equal(cpu.first_moment()));
+    EXPECT_TRUE(cuda.second_moment().cpu().equal(cpu.second_moment()));
+    EXPECT_TRUE(cuda.average().cpu().equal(cpu.average()));
+    if (moments == MomentFormat::kInt8) {
+      EXPECT_TRUE(cuda.first_scales().cpu().equal(cpu.first_scales()));
+      EXPECT_TRUE(cuda.second_scales().cpu().equal(cpu.second_scales()));
+    }
+  }
+}
+
+TEST_F(CudaUpdateTest, NormIsThatOfTheCpu) {
+  FlatState cpu = random_state(MomentFormat::kFp32, at::kCPU);
+  FlatState cuda = random_state(MomentFormat::kFp32, cuda_);
+  draw_gradient(cpu, cuda);
+  const double expected = gradient_norm(cpu);
+  EXPECT_NEAR(gradient_norm(cuda), expected, 1e-12 * expected);
+  cuda.gradient().narrow(0, 17, 1).fill_(
+      std::numeric_limits<double>::quiet_NaN());
+  EXPECT_FALSE(std::isfinite(gradient_norm(cuda)));
+}
+
+}  // namespace
+}  // namespace dblocks::train
