@@ -93,11 +93,30 @@ void Pager::leave(int64_t unit, Use use, std::function<void()> task) {
   }
 }
 
-void Pager::prefetch(int64_t unit, const Fill& fill) {
+bool Pager::prefetch(
+    int64_t unit,
+    const Fill& fill,
+    const std::function<void(std::span<std::byte> arena)>& arrived) {
   const std::scoped_lock lock(mutex_);
-  if (find(unit) == nullptr && !failure_) {
-    bring_in(unit, fill, /*may_drop_prefetched=*/false);
+  if (failure_) {
+    return false;
   }
+  Arena* arena = find(unit);
+  if (arena == nullptr) {
+    arena = bring_in(unit, fill, /*may_drop_prefetched=*/false);
+  }
+  if (arena != nullptr && arrived) {
+    push(*arena, [this, arena, arrived] {
+      {
+        const std::scoped_lock damage_lock(mutex_);
+        if (arena->damage) {
+          return;
+        }
+      }
+      arrived(arena->bytes);
+    });
+  }
+  return arena != nullptr;
 }
 
 void Pager::drain() {

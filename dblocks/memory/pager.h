@@ -79,9 +79,14 @@ class Pager {
   /// read the arena; the state stays there until it is done.
   void leave(int64_t unit, Use use, std::function<void()> task = {});
 
-  /// Starts to bring `unit` in, if an arena can be had for it; nothing is
-  /// waited for. What goes wrong is reported by the next enter().
-  void prefetch(int64_t unit, const Fill& fill);
+  /// Starts to bring `unit` in, if an arena can be had for it, and returns
+  /// whether one could; nothing is waited for. `arrived`, if any, runs on the
+  /// pager's thread once the state is there. What goes wrong is reported by the
+  /// next enter().
+  bool prefetch(
+      int64_t unit,
+      const Fill& fill,
+      const std::function<void(std::span<std::byte> arena)>& arrived = {});
 
   /// Waits for every job. *Errors*: as enter(), except for damaged pages.
   void drain();

@@ -22,8 +22,10 @@
 #include "dblocks/memory/meter.h"
 #include "dblocks/memory/pager.h"
 #include "dblocks/nn/init.h"
+#include "dblocks/ops/cuda/plugin.h"
 #include "dblocks/report/json_lines.h"
 #include "dblocks/train/device_batch.h"
+#include "dblocks/train/device_tier.h"
 #include "dblocks/train/recorded_step.h"
 #include "dblocks/train/run_checkpoints.h"
 #include "dblocks/train/run_events.h"
@@ -96,6 +98,7 @@ class Trainer::Impl {
     unload();
     const memory::PagerStats paging = pager_->stats();
     pager_.reset();
+    device_tier_.reset();
     arenas_.clear();
     remove_pages();
     return {.steps = steps_,
@@ -121,9 +124,30 @@ class Trainer::Impl {
       begin += misfit == 0 ? 0 : memory::PageFile::kAlignment - misfit;
       bytes = {reinterpret_cast<std::byte*>(begin), size};
     }
+    StateArena(StateArena&&) = default;
+    StateArena& operator=(StateArena&&) = delete;
+    ~StateArena() {
+      if (is_pinned && memory.defined()) {
+        ops::cuda::kernels()->unpin(bytes.data());
+      }
+    }
+
+    /// Copies to and from a CUDA device then overlap with its work.
+    void pin() {
+      const char* error = ops::cuda::kernels()->pin(
+          bytes.data(), static_cast<int64_t>(bytes.size()));
+      is_pinned = error == nullptr;
+      if (!is_pinned) {
+        log().warn(
+            "[train] host memory cannot be pinned ({}): blocks move at "
+            "a lower rate",
+            error);
+      }
+    }
 
     at::Tensor memory;
     std::span<std::byte> bytes;
+    bool is_pinned = false;
   };
 
   bool is_stopped() const { return options_.stop && options_.stop->load(); }
@@ -210,7 +234,17 @@ class Trainer::Impl {
     const int64_t most = options_.only_unit ? 1 : task_.num_units();
     for (int64_t i = 0; i < std::clamp<int64_t>(options_.num_arenas, 1, most);
          ++i) {
-      pager.arenas.push_back(arenas_.emplace_back(largest).bytes);
+      StateArena& arena = arenas_.emplace_back(largest);
+      if (options_.device.is_cuda() && ops::cuda::kernels() != nullptr &&
+          largest > 0) {
+        arena.pin();
+      }
+      pager.arenas.push_back(arena.bytes);
+    }
+    if (!options_.device.is_cpu() || options_.has_device_tier) {
+      device_tier_.emplace(
+          options_.device, largest,
+          std::clamp<int64_t>(options_.num_device_slots, 1, most));
     }
     windows_.resize(task_.num_units());
     was_loaded_.resize(task_.num_units());
@@ -225,10 +259,9 @@ class Trainer::Impl {
     const Clock::time_point start = Clock::now();
     unload();
     collect_commits();
-    at::Tensor storage = as_storage(enter(unit));
-    if (!options_.device.is_cpu()) {
-      storage = storage.to(options_.device);
-    }
+    const std::span<std::byte> bytes = enter(unit);
+    const at::Tensor storage =
+        device_tier_ ? on_device(unit, bytes) : as_storage(bytes);
     {
       const nn::PlaceholderGuard no_values;
       resident_ = std::make_shared<UnitState>(
@@ -236,7 +269,6 @@ class Trainer::Impl {
           storage, FlatState::Contents::kState);
     }
     resident_unit_ = unit;
-    resident_storage_ = std::move(storage);
     resident_->owned().step = step_at_load_ = steps_[unit];
     resident_->window() = windows_[unit];
     was_loaded_[unit] = true;
@@ -245,6 +277,23 @@ class Trainer::Impl {
     }
     paging_wait_seconds_ += seconds_since(start);
     choose_visit_steps();
+  }
+
+  /// The entered unit's state on the device; copies it in if that has not been
+  /// done ahead.
+  at::Tensor on_device(int64_t unit, std::span<std::byte> bytes) {
+    std::optional<int64_t> slot = device_tier_->find(unit);
+    if (!slot) {
+      // Slots may still be copied to or from by the pager's thread.
+      pager_->drain();
+      slot = device_tier_->reserve(unit);
+      if (!slot) {
+        device_tier_->release_others(unit);
+        slot = device_tier_->reserve(unit);
+      }
+      device_tier_->copy_in(*slot, bytes);
+    }
+    return device_tier_->storage(*slot, bytes.size());
   }
 
   /// The bytes of `unit`'s state, in memory.
@@ -279,6 +328,9 @@ class Trainer::Impl {
   }
 
   void roll_back(int64_t unit, const memory::PageError& error) {
+    if (device_tier_) {
+      device_tier_->release(unit);
+    }
     DBLOCKS_CHECK(!shared_, CheckpointError,
                   "{}. Hint: run the same command again, it goes on from the "
                   "newest checkpoints",
@@ -302,7 +354,24 @@ class Trainer::Impl {
     // Making a state anew attaches to the shared parts, which are in use.
     if (following && following->unit != visit.unit &&
         (!shared_ || was_loaded_[following->unit])) {
-      pager_->prefetch(following->unit, fill_of(following->unit));
+      prefetch(following->unit);
+    }
+  }
+
+  void prefetch(int64_t unit) {
+    if (!device_tier_ || device_tier_->find(unit)) {
+      pager_->prefetch(unit, fill_of(unit));
+      return;
+    }
+    const std::optional<int64_t> slot = device_tier_->reserve(unit);
+    std::function<void(std::span<std::byte>)> copy_in;
+    if (slot) {
+      copy_in = [this, slot](std::span<std::byte> bytes) {
+        device_tier_->copy_in(*slot, bytes);
+      };
+    }
+    if (!pager_->prefetch(unit, fill_of(unit), copy_in)) {
+      device_tier_->release(unit);
     }
   }
 
@@ -351,9 +420,6 @@ class Trainer::Impl {
     const int64_t unit = resident_unit_;
     stepper_.forget();
     windows_[unit] = resident_->window();
-    if (!options_.device.is_cpu()) {
-      as_storage(resident_arena_).copy_(resident_storage_);
-    }
     resident_->owned().release_gradient();
     using Use = memory::Pager::Use;
     Use use = steps_[unit] != step_at_load_ ? Use::kChanged : Use::kRead;
@@ -361,11 +427,23 @@ class Trainer::Impl {
         (commits_when_left_ || committed_[unit] == steps_[unit])) {
       use = Use::kFinished;
     }
-    pager_->leave(
-        unit, use,
-        std::exchange(commits_when_left_, false) ? commit_task() : nullptr);
+    std::function<void()> task =
+        std::exchange(commits_when_left_, false) ? commit_task() : nullptr;
+    if (device_tier_) {
+      synchronize(options_.device);
+      if (steps_[unit] != step_at_load_) {
+        task = [this, slot = *device_tier_->find(unit), bytes = resident_arena_,
+                then = std::move(task)] {
+          device_tier_->copy_out(slot, bytes);
+          if (then) {
+            then();
+          }
+        };
+      }
+      device_tier_->release(unit);
+    }
+    pager_->leave(unit, use, std::move(task));
     resident_.reset();
-    resident_storage_ = at::Tensor();
   }
 
   void take_step(int64_t unit, int64_t left_of_visit) {
@@ -490,7 +568,7 @@ class Trainer::Impl {
   /// Whether the resident unit is about to leave for another one, so that its
   /// checkpoint can be written from the arena while that one trains.
   bool can_commit_when_left() const {
-    if (pager_->num_arenas() < 2 || !options_.device.is_cpu()) {
+    if (pager_->num_arenas() < 2) {
       return false;
     }
     const std::optional<Visit> following = next(steps_);
@@ -506,7 +584,10 @@ class Trainer::Impl {
     const auto found_events = events_.find(unit);
     UnitEvents* events =
         found_events == events_.end() ? nullptr : &found_events->second;
-    return [this, unit, log, events, step = steps_[unit], state = resident_,
+    // From a device the state is in its arena before the task runs.
+    return [this, unit, log, events, step = steps_[unit],
+            window = resident_->window(), bytes = resident_arena_,
+            resident = device_tier_ ? nullptr : resident_,
             manifest = manifest_of(unit)] {
       if (log != nullptr) {
         log->sync();
@@ -514,12 +595,26 @@ class Trainer::Impl {
       if (events != nullptr) {
         events->sync();
       }
+      const auto state = resident ? resident : state_in(bytes, unit, step);
+      state->window() = window;
       const auto files = state->files();
       const checkpoint::Checkpoint done =
           stores_[unit].commit(step, files, manifest);
       const std::scoped_lock lock(finished_mutex_);
       finished_.push_back({unit, step, done.folder});
     };
+  }
+
+  /// The state of an idle unit in its arena, as one of the CPU.
+  std::shared_ptr<UnitState> state_in(std::span<std::byte> bytes,
+                                      int64_t unit,
+                                      int64_t step) const {
+    const nn::PlaceholderGuard no_values;
+    auto state = std::make_shared<UnitState>(
+        task_.make_unit(unit), setup_.optim, nullptr, at::kCPU,
+        as_storage(bytes), FlatState::Contents::kState);
+    state->owned().step = step;
+    return state;
   }
 
   /// Takes note of the commits that the pager's thread has made.
@@ -699,7 +794,6 @@ class Trainer::Impl {
   std::shared_ptr<UnitState> resident_;
   int64_t resident_unit_ = -1;
   std::span<std::byte> resident_arena_;
-  at::Tensor resident_storage_;  // the arena's, or a copy on the device
   int64_t step_at_load_ = 0;
   bool commits_when_left_ = false;
   int64_t visit_steps_;
@@ -723,6 +817,7 @@ class Trainer::Impl {
   int64_t steps_taken_ = 0;
 
   std::vector<StateArena> arenas_;
+  std::optional<DeviceTier> device_tier_;
   std::unique_ptr<memory::Pager> pager_;  // last: its thread uses the others
 };
 

@@ -32,6 +32,11 @@ struct TrainerOptions {
   /// unit trains, and so do commits at the end of a visit. The number of units:
   /// none leaves.
   int64_t num_arenas = 1;
+  /// How many states there is room for on a device that is not the CPU: 2, of
+  /// which one comes in or leaves while the other trains, or 1.
+  int64_t num_device_slots = 2;
+  /// Takes the CPU for such a device, with memory of its own: for tests.
+  bool has_device_tier = false;
 };
 
 /// What a call of Trainer::run left behind.

@@ -27,7 +27,8 @@ TrainResult train_paged(
     const RunSetup& setup,
     const std::filesystem::path& folder,
     int64_t num_arenas,
-    const std::function<bool(const report::Progress&)>& stops_after) {
+    const std::function<bool(const report::Progress&)>& stops_after,
+    int64_t num_device_slots = 0) {
   const data::Dataset images = toy_images();
   std::atomic<bool> stop{false};
   Trainer trainer(setup, images, RunFolder(folder),
@@ -36,7 +37,9 @@ TrainResult train_paged(
                        [&](const report::Progress& progress) {
                          stop = stops_after(progress);
                        },
-                   .num_arenas = num_arenas});
+                   .num_arenas = num_arenas,
+                   .num_device_slots = num_device_slots,
+                   .has_device_tier = num_device_slots > 0});
   return trainer.run();
 }
 
@@ -79,6 +82,26 @@ TEST_P(PagingTest, AnInterruptedRunEndsLikeAnUninterruptedOne) {
   }
   EXPECT_EQ(contents(setup, folder.path() / "parts"),
             contents(setup, folder.path() / "whole"));
+}
+
+// A device's own memory above host memory and disk, with the CPU in its place.
+TEST_P(PagingTest, MemoryOfADeviceChangesNothing) {
+  const auto& [schedule, num_arenas] = GetParam();
+  TemporaryFolder folder;
+  const RunSetup setup = with_schedule(schedule);
+  train_toy(setup, folder.path() / "whole");
+  for (const int64_t num_slots : {1, 2, 3}) {
+    const auto tiered = folder.path() / std::to_string(num_slots);
+    int64_t taken = 0;
+    EXPECT_TRUE(train_paged(
+                    setup, tiered, num_arenas,
+                    [&](const report::Progress&) { return ++taken == 11; },
+                    num_slots)
+                    .is_interrupted);
+    train_paged(setup, tiered, num_arenas, never, num_slots);
+    EXPECT_EQ(contents(setup, tiered), contents(setup, folder.path() / "whole"))
+        << num_slots << " slots";
+  }
 }
 
 INSTANTIATE_TEST_SUITE_P(

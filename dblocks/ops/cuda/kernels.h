@@ -169,6 +169,10 @@ struct Kernels {
                             const UpdateFactors* factors,
                             void* stream);
   Graph* (*make_graph)();
+  /// Makes memory of the host fit for copies that overlap with work, or undoes
+  /// that.
+  const char* (*pin)(void* memory, int64_t bytes);
+  const char* (*unpin)(void* memory);
 };
 
 inline constexpr int64_t kNormPartials = 1024;

@@ -47,6 +47,20 @@ Graph* make_graph() {
   return new TorchGraph;
 }
 
+const char* text_of(cudaError_t error) {
+  (void)cudaGetLastError();
+  return error == cudaSuccess ? nullptr : cudaGetErrorString(error);
+}
+
+const char* pin(void* memory, int64_t bytes) {
+  return text_of(cudaHostRegister(memory, static_cast<size_t>(bytes),
+                                  cudaHostRegisterPortable));
+}
+
+const char* unpin(void* memory) {
+  return text_of(cudaHostUnregister(memory));
+}
+
 constexpr Kernels kTable = {
     .version = kKernelsVersion,
     .norm = norm,
@@ -61,6 +75,8 @@ constexpr Kernels kTable = {
     .adamw = adamw,
     .adamw_int8 = adamw_int8,
     .make_graph = make_graph,
+    .pin = pin,
+    .unpin = unpin,
 };
 
 }  // namespace

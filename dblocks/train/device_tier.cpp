@@ -1,0 +1,90 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "dblocks/train/device_tier.h"
+
+#include <ATen/ops/empty.h>
+#include <ATen/ops/from_blob.h>
+#include <c10/core/impl/VirtualGuardImpl.h>
+
+#include <algorithm>
+
+namespace dblocks::train {
+namespace {
+
+at::Tensor as_tensor(std::span<std::byte> bytes) {
+  return at::from_blob(bytes.data(), {static_cast<int64_t>(bytes.size())},
+                       at::kByte);
+}
+
+}  // namespace
+
+DeviceTier::DeviceTier(at::Device device, size_t slot_bytes, int64_t num_slots)
+    : device_(device) {
+  for (int64_t i = 0; i < num_slots; ++i) {
+    slots_.push_back({at::empty({static_cast<int64_t>(slot_bytes)},
+                                at::TensorOptions(at::kByte).device(device))});
+  }
+  if (!device.is_cpu()) {
+    const c10::impl::VirtualGuardImpl guard(device.type());
+    stream_ = guard.getStreamFromGlobalPool(device);
+  }
+}
+
+std::optional<int64_t> DeviceTier::find(int64_t unit) const {
+  const auto found = std::ranges::find(slots_, unit, &Slot::unit);
+  return found == slots_.end() ? std::nullopt
+                               : std::optional(found - slots_.begin());
+}
+
+std::optional<int64_t> DeviceTier::reserve(int64_t unit) {
+  const std::optional<int64_t> free = find(-1);
+  if (free) {
+    slots_[static_cast<size_t>(*free)].unit = unit;
+  }
+  return free;
+}
+
+void DeviceTier::release(int64_t unit) {
+  if (const std::optional<int64_t> slot = find(unit)) {
+    slots_[static_cast<size_t>(*slot)].unit = -1;
+  }
+}
+
+void DeviceTier::release_others(int64_t unit) {
+  for (Slot& slot : slots_) {
+    slot.unit = slot.unit == unit ? unit : -1;
+  }
+}
+
+at::Tensor DeviceTier::storage(int64_t slot, size_t bytes) const {
+  return slots_[static_cast<size_t>(slot)].memory.narrow(
+      0, 0, static_cast<int64_t>(bytes));
+}
+
+void DeviceTier::copy_in(int64_t slot, std::span<std::byte> host) const {
+  copy(storage(slot, host.size()), as_tensor(host));
+}
+
+void DeviceTier::copy_out(int64_t slot, std::span<std::byte> host) const {
+  copy(as_tensor(host), storage(slot, host.size()));
+}
+
+void DeviceTier::copy(const at::Tensor& to, const at::Tensor& from) const {
+  if (!stream_) {
+    to.copy_(from);
+    return;
+  }
+  const c10::impl::VirtualGuardImpl guard(device_.type());
+  const c10::Stream outer = guard.exchangeStream(*stream_);
+  to.copy_(from, /*non_blocking=*/true);
+  guard.exchangeStream(outer);
+  guard.synchronizeStream(*stream_);
+}
+
+void synchronize(at::Device device) {
+  if (!device.is_cpu()) {
+    const c10::impl::VirtualGuardImpl guard(device.type());
+    guard.synchronizeDevice(device.index());
+  }
+}
+
+}  // namespace dblocks::train
