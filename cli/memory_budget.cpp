@@ -3,6 +3,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <charconv>
 #include <cmath>
 
@@ -43,6 +44,38 @@ memory::PagingPlan plan_within(const train::RunSetup& setup,
                                int64_t budget_bytes) {
   return memory::plan_paging(train::plan_steps(setup), budget_bytes,
                              memory::process_resident_bytes());
+}
+
+DevicePlan plan_on_device(const train::RunSetup& setup,
+                          int64_t device_bytes,
+                          int64_t host_bytes) {
+  constexpr double kHostShare = 0.6;
+  DevicePlan plan{
+      .device = memory::plan_paging(train::plan_steps(setup), device_bytes, 0)};
+  plan.num_slots = std::min<int64_t>(plan.device.num_arenas, 2);
+  const auto fitting = static_cast<int64_t>(
+      kHostShare * static_cast<double>(host_bytes) /
+      static_cast<double>(std::max<int64_t>(plan.device.state_bytes, 1)));
+  plan.num_host_arenas = std::clamp<int64_t>(fitting, 1, plan.device.num_units);
+  return plan;
+}
+
+std::string describe(const DevicePlan& plan) {
+  const memory::PagingPlan& p = plan.device;
+  const int64_t paged = p.num_units - plan.num_host_arenas;
+  return fmt::format(
+      "on the device: {} of {} blocks' states (weights, moments, average) of "
+      "{}, gradient and activations of one {}; {}\nin host memory: {} states, "
+      "{}; on disk: {}",
+      plan.num_slots, p.num_units, format_bytes(p.state_bytes),
+      format_bytes(p.step_bytes),
+      plan.num_slots > 1 ? "a block comes in and one leaves while another "
+                           "trains"
+                         : "training waits while blocks move",
+      plan.num_host_arenas, format_bytes(plan.num_host_arenas * p.state_bytes),
+      paged > 0 ? fmt::format("page files of {}",
+                              format_bytes(p.num_units * p.state_bytes))
+                : "nothing but checkpoints");
 }
 
 void check_fits(const memory::PagingPlan& plan, std::string_view where) {

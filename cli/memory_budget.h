@@ -22,6 +22,21 @@ memory::PagingPlan plan_within(const train::RunSetup& setup,
 /// *Errors*: DeviceError with all the numbers if not even one block fits.
 void check_fits(const memory::PagingPlan& plan, std::string_view where);
 
+/// How a run lies in the memory of a device that is not the CPU, in host memory
+/// and on disk.
+struct DevicePlan {
+  memory::PagingPlan device;    ///< of the budget; its program takes nothing
+  int64_t num_slots = 0;        ///< states on the device, at most 2
+  int64_t num_host_arenas = 0;  ///< states in host memory
+};
+
+/// `device_bytes`: for tensors on the device. Host memory takes as many states
+/// as leave 40 % of `host_bytes`, what is free of it, alone.
+DevicePlan plan_on_device(const train::RunSetup& setup,
+                          int64_t device_bytes,
+                          int64_t host_bytes);
+std::string describe(const DevicePlan& plan);
+
 /// A few lines for people: what is in memory, what is paged where, the peak.
 std::string describe(const memory::PagingPlan& plan);
 

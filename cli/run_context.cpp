@@ -25,15 +25,6 @@
 namespace dblocks::cli {
 namespace {
 
-/// Memory that tensors on `device` may still take.
-int64_t free_bytes(at::Device device) {
-  return device.is_cpu()
-             ? memory_facts().free_bytes
-             : static_cast<int64_t>(c10::getDeviceAllocator(device.type())
-                                        ->getMemoryInfo(device.index())
-                                        .first);
-}
-
 /// Puts the measured precision into the config, so that a resumed run computes
 /// as it began.
 void fix_precision(config::LoadedConfig& loaded, at::Device device) {
@@ -99,6 +90,14 @@ int cuda_index(const std::string& text) {
 }
 
 }  // namespace
+
+int64_t free_bytes(at::Device device) {
+  return device.is_cpu()
+             ? memory_facts().free_bytes
+             : static_cast<int64_t>(c10::getDeviceAllocator(device.type())
+                                        ->getMemoryInfo(device.index())
+                                        .first);
+}
 
 RunContext open_recipe(const std::filesystem::path& recipe,
                        const std::vector<std::string>& overrides,

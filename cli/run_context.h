@@ -41,6 +41,9 @@ RunContext open_run(const std::filesystem::path& run,
 void check_overrides(const config::RunConfig& run,
                      const std::vector<std::string>& overrides);
 
+/// Memory that tensors on `device` may still take.
+int64_t free_bytes(at::Device device);
+
 /// Reads --device: "cpu", "cuda" or "cuda:N". Loads LibTorch's CUDA half when
 /// it is asked for. *Errors*: ConfigError for another word, DeviceError if the
 /// device is not there.

@@ -7,7 +7,6 @@
 #include <ATen/Parallel.h>
 #include <ATen/ops/randint.h>
 #include <ATen/ops/randn.h>
-#include <c10/core/CachingDeviceAllocator.h>
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
@@ -19,6 +18,7 @@
 #include <vector>
 
 #include "dblocks/core/error.h"
+#include "dblocks/memory/device_memory.h"
 #include "dblocks/memory/malloc_policy.h"
 #include "dblocks/memory/meter.h"
 #include "dblocks/ops/cuda/plugin.h"
@@ -80,16 +80,6 @@ at::Device device_of(const Arguments& arguments) {
   return {at::kCUDA, 0};
 }
 
-/// The most bytes of tensors on the device at once.
-int64_t peak_bytes(at::Device device) {
-  if (device.is_cpu()) {
-    return memory::cpu_peak_bytes();
-  }
-  const auto stats =
-      c10::getDeviceAllocator(device.type())->getDeviceStats(device.index());
-  return stats.allocated_bytes[0].peak;
-}
-
 nlohmann::ordered_json measure(const Arguments& arguments) {
   const at::Device device = device_of(arguments);
   const tasks::ClassificationTask task(published_cifar100(arguments));
@@ -136,7 +126,7 @@ nlohmann::ordered_json measure(const Arguments& arguments) {
           {"min_seconds", seconds.front()},
           {"max_seconds", seconds.back()},
           {"images_per_second", static_cast<double>(arguments.batch) / median},
-          {"peak_tensor_bytes", peak_bytes(device)},
+          {"peak_tensor_bytes", memory::device_peak_bytes(device)},
           {"peak_resident_bytes", memory::process_peak_resident_bytes()}};
 }
 

@@ -10,6 +10,7 @@
 
 #include "cli/command.h"
 #include "cli/environment.h"
+#include "cli/machine.h"
 #include "cli/memory_budget.h"
 #include "cli/output.h"
 #include "cli/run_context.h"
@@ -77,7 +78,7 @@ void print_summary(const RunContext& context,
       "trained: {:.0f} images/s, data wait {:.2f} %, first step {:.1f} s after "
       "the start, peak {} of tensors in memory",
       result.images_per_second, result.data_wait_share * 100,
-      first_step_seconds, format_bytes(memory::cpu_peak_bytes())));
+      first_step_seconds, format_bytes(result.peak_tensor_bytes)));
   const memory::PagerStats& paging = result.paging;
   if (paging.num_in + paging.num_out > 0) {
     constexpr double kGiga = 1e9;
@@ -100,6 +101,24 @@ void print_summary(const RunContext& context,
     print_line(fmt::format("block {}: step {} of {}", unit, result.steps[unit],
                            context.setup.train.steps));
   }
+}
+
+/// Where blocks' states lie: on a device that is not the CPU two, if they fit
+/// --memory or what is free, the others in host memory and on disk.
+/// *Errors*: DeviceError if not one fits.
+void place_on_device(const std::string& memory,
+                     const RunContext& context,
+                     train::TrainerOptions& options) {
+  const int64_t budget =
+      memory.empty() ? free_bytes(options.device) : read_memory_flag(memory);
+  const DevicePlan plan =
+      plan_on_device(context.setup, budget, memory_facts().free_bytes);
+  check_fits(plan.device, "train");
+  if (context.setup.train.schedule != train::TrainingSchedule::kSequential) {
+    print_line(describe(plan));
+  }
+  options.num_arenas = plan.num_host_arenas;
+  options.num_device_slots = plan.num_slots;
 }
 
 /// How many blocks' states fit into --memory; the memory kept for reuse is held
@@ -137,26 +156,26 @@ ExitCode train_run(const CommonFlags& flags, TrainArguments arguments) {
     // Before anything is written, so that a refused start leaves no folder.
     train::check_trains_alone(context.setup, *arguments.block);
   }
-  const int64_t num_arenas = arenas_within(arguments.memory, context);
+  train::TrainerOptions options{
+      .device = device, .only_unit = arguments.block, .stop = &stop};
+  if (device.is_cpu()) {
+    options.num_arenas = arenas_within(arguments.memory, context);
+  } else {
+    place_on_device(arguments.memory, context, options);
+  }
   const train::RunFolder folder(arguments.out);
   claim_folder(folder, arguments.recipe, context);
 
   TrainProgress board;
   double first_step_seconds = 0;
-  train::Trainer trainer(
-      context.setup, context.data.train, folder,
-      {.device = device,
-       .only_unit = arguments.block,
-       .stop = &stop,
-       .on_progress =
-           [&](const report::Progress& progress) {
-             if (first_step_seconds == 0) {
-               first_step_seconds =
-                   std::chrono::duration<double>(Clock::now() - start).count();
-             }
-             board.update(progress);
-           },
-       .num_arenas = num_arenas});
+  options.on_progress = [&](const report::Progress& progress) {
+    if (first_step_seconds == 0) {
+      first_step_seconds =
+          std::chrono::duration<double>(Clock::now() - start).count();
+    }
+    board.update(progress);
+  };
+  train::Trainer trainer(context.setup, context.data.train, folder, options);
   board.set_blocks(context.setup, folder, trainer.steps_done(),
                    arguments.block);
   const train::TrainResult result = trainer.run();
@@ -184,7 +203,9 @@ void add_train(CLI::App& app, CommonFlags& flags, Action& action) {
   verb->add_option("--block", arguments->block, "Train this block alone");
   verb->add_option("--memory", arguments->memory,
                    "Memory of the process, for instance 8GiB: as many blocks "
-                   "as fit stay in it, the others wait on disk");
+                   "as fit stay in it, the others wait on disk. On a CUDA "
+                   "device, of tensors there: the others wait in host memory "
+                   "and on disk");
   verb->add_option("--seed", arguments->seed, "Seed of every random stream");
   add_common_flags(*verb, flags);
   verb->callback([arguments, &flags, &action] {

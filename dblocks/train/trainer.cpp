@@ -19,7 +19,7 @@
 #include "dblocks/core/error.h"
 #include "dblocks/core/log.h"
 #include "dblocks/data/loader.h"
-#include "dblocks/memory/meter.h"
+#include "dblocks/memory/device_memory.h"
 #include "dblocks/memory/pager.h"
 #include "dblocks/nn/init.h"
 #include "dblocks/ops/cuda/plugin.h"
@@ -106,6 +106,7 @@ class Trainer::Impl {
             .data_wait_share = data_wait_share(),
             .images_per_second = images_per_second(),
             .paging_wait_share = paging_wait_share(),
+            .peak_tensor_bytes = memory::device_peak_bytes(options_.device),
             .paging = paging};
   }
 
@@ -505,7 +506,7 @@ class Trainer::Impl {
         {"learning_rate", result.learning_rate},
         {"gradient_norm", result.gradient_norm},
         {"images_per_second", images_per_second()},
-        {"peak_tensor_bytes", memory::cpu_peak_bytes()},
+        {"peak_tensor_bytes", memory::device_peak_bytes(options_.device)},
         {"data_wait_share", data_wait_share()},
         {"paging_wait_share", paging_wait_share()},
         {"paging_hidden_share", paging_hidden_share()}};
@@ -750,7 +751,7 @@ class Trainer::Impl {
     if (!options_.on_progress) {
       return;
     }
-    const int64_t peak = memory::cpu_peak_bytes();
+    const int64_t peak = memory::device_peak_bytes(options_.device);
     const auto logged = logged_.find(unit);
     const bool is_logged = logged != logged_.end();
     options_.on_progress(

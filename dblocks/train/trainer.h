@@ -45,7 +45,8 @@ struct TrainResult {
   bool is_interrupted = false;
   double data_wait_share = 0;  ///< of the time spent on steps
   double images_per_second = 0;
-  double paging_wait_share = 0;  ///< of the time spent on steps and paging
+  double paging_wait_share = 0;   ///< of the time spent on steps and paging
+  int64_t peak_tensor_bytes = 0;  ///< on the device that trained
   memory::PagerStats paging;
 };
 
