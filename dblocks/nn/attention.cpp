@@ -6,6 +6,7 @@
 #include <ATen/ops/softmax.h>
 
 #include <cmath>
+#include <vector>
 
 #include "dblocks/ops/dropout.h"
 
@@ -52,10 +53,14 @@ at::Tensor SelfAttention::attend(const at::Tensor& q,
 
 at::Tensor SelfAttention::forward(const at::Tensor& x) const {
   const int64_t samples = x.size(0), tokens = x.size(1), width = x.size(2);
-  const at::Tensor qkv = qkv_->forward(x)
-                             .view({samples, tokens, 3, heads_, width / heads_})
-                             .permute({2, 0, 3, 1, 4});  // [3, N, H, T, K]
-  return attend(qkv[0], qkv[1], qkv[2]);
+  // Taken apart at once: going backward, three gradients are then put together
+  // in one pass instead of added up as three tensors of mostly zeros.
+  const std::vector<at::Tensor> qkv =
+      qkv_->forward(x)
+          .view({samples, tokens, 3, heads_, width / heads_})
+          .unbind(2);  // [N, T, H, K] each
+  return attend(qkv[0].transpose(1, 2), qkv[1].transpose(1, 2),
+                qkv[2].transpose(1, 2));
 }
 
 at::Tensor SelfAttention::forward_first_token(const at::Tensor& x) const {
@@ -63,10 +68,11 @@ at::Tensor SelfAttention::forward_first_token(const at::Tensor& x) const {
   const at::Tensor q = qkv_->forward_part(x.narrow(1, 0, 1), 0, width)
                            .view({samples, 1, heads_, width / heads_})
                            .transpose(1, 2);  // [N, H, 1, K]
-  const at::Tensor kv = qkv_->forward_part(x, width, 2 * width)
-                            .view({samples, tokens, 2, heads_, width / heads_})
-                            .permute({2, 0, 3, 1, 4});  // [2, N, H, T, K]
-  return attend(q, kv[0], kv[1]);
+  const std::vector<at::Tensor> kv =
+      qkv_->forward_part(x, width, 2 * width)
+          .view({samples, tokens, 2, heads_, width / heads_})
+          .unbind(2);
+  return attend(q, kv[0].transpose(1, 2), kv[1].transpose(1, 2));
 }
 
 }  // namespace dblocks::nn
