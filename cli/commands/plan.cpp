@@ -273,8 +273,8 @@ void add_plan(CLI::App& app, CommonFlags& flags, Action& action) {
       "plan", "Predict the memory of a step from shapes; nothing is trained");
   verb->add_option("recipe", arguments->recipe, "Recipe, a TOML file")
       ->required();
-  verb->add_option("--set", arguments->overrides,
-                   "Override a key of the recipe: a.b=c");
+  add_set_flag(*verb, arguments->overrides,
+               "Override a key of the recipe: a.b=c");
   verb->add_option("--memory", arguments->memory,
                    "Memory of the process, for instance 8GiB: what would be in "
                    "memory and what on disk, the largest batch and settings of "

@@ -417,6 +417,17 @@ Operations body(const StepShape& shape, const UnitShape& unit) {
   return list;
 }
 
+/// Noise of the samples that wait for their turn: it is drawn for the whole
+/// batch.
+int64_t waiting_bytes(const StepShape& s) {
+  if (!s.denoises()) {
+    return 0;
+  }
+  const int64_t numbers =
+      s.generates_images ? s.patches * s.patch_numbers : s.width;
+  return kFloat * (s.batch_size - s.samples_at_once()) * numbers;
+}
+
 int64_t frozen_bytes(const StepShape& shape,
                      const UnitShape& unit,
                      const OwnedParameters& own) {
@@ -453,7 +464,7 @@ UnitPlan plan_unit(const StepShape& whole, const UnitShape& unit) {
                 .moments_bytes = moments_bytes(shape.moments, elements),
                 .average_bytes = shape.has_average ? flat : 0,
                 .frozen_bytes = frozen_bytes(shape, unit, own)};
-  Operations list;
+  Operations list{{.kept = waiting_bytes(whole)}};
   add_condition(shape, list);
   const Operations middle = body(shape, unit);
   list.insert(list.end(), middle.begin(), middle.end());

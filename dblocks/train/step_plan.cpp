@@ -19,6 +19,9 @@ memory::StepShape dit_shape(const RunSetup& setup) {
           .condition_width = dit.options.width,
           .compute_bytes = dit.compute == at::kFloat ? 4 : 2,
           .has_average = setup.optim.ema_decay > 0,
+          .micro_batch = setup.train.micro_batch,
+          .recompute = setup.task.recompute,
+          .moments = setup.optim.moments,
           .ownership = is_block ? setup.task.blocks.ownership
                                 : blocks::OwnershipOptions{},
           .generates_images = true};

@@ -71,6 +71,14 @@ class Plan(Program):
         text = self.expect(run("plan", RECIPE, *FEW, "--memory=1KiB"), 5).stdout
         self.assertIn("nothing of this fits into", text)
 
+    def test_a_setting_before_the_recipe_is_a_setting(self):
+        plan = json.loads(self.expect(
+            run("plan", "--set", "data.batch_size=16", RECIPE, *FEW, "--json"),
+            0).stdout)
+        after = self.json_of("plan", "--set", "data.batch_size=16")
+        self.assertEqual(plan["peak_bytes"], after["peak_bytes"])
+        self.assertLess(plan["peak_bytes"], self.json_of("plan")["peak_bytes"])
+
     def test_table_for_people_and_sizes_that_are_none(self):
         text = self.expect(run("plan", RECIPE, *FEW), 0).stdout
         self.assertIn("activations", text.splitlines()[0])

@@ -217,6 +217,38 @@ const std::vector<Case>& generation_cases() {
          s.task.method = tasks::Method::kEndToEndShallow;
          s.task.dit.options.patch = 8;
        }},
+      {"dit, recomputed, B 1",
+       [](RunSetup& s) {
+         s.task.blocks.num_blocks = 1;
+         s.task.recompute = true;
+       }},
+      {"dit, recomputed, B 1, bf16, patch 2",
+       [](RunSetup& s) {
+         s.task.blocks.num_blocks = 1;
+         s.task.recompute = true;
+         s.task.dit.compute = at::kBFloat16;
+         s.task.dit.options.patch = 2;
+       }},
+      {"dit, recomputed, end to end, batch 64",
+       [](RunSetup& s) {
+         s.task.method = tasks::Method::kEndToEnd;
+         s.task.recompute = true;
+         s.loader.batch_size = 64;
+       }},
+      {"dit, micro-batches of 5 in 64",
+       [](RunSetup& s) {
+         s.loader.batch_size = 64;
+         s.train.micro_batch = 5;
+       }},
+      {"dit, recomputed micro-batches, B 2",
+       [](RunSetup& s) {
+         s.task.blocks.num_blocks = 2;
+         s.loader.batch_size = 64;
+         s.train.micro_batch = 16;
+         s.task.recompute = true;
+       }},
+      {"dit, 8-bit moments",
+       [](RunSetup& s) { s.optim.moments = MomentFormat::kInt8; }},
   };
   return all;
 }
