@@ -52,7 +52,11 @@ DevicePlan plan_on_device(const train::RunSetup& setup,
   constexpr double kHostShare = 0.6;
   DevicePlan plan{
       .device = memory::plan_paging(train::plan_steps(setup), device_bytes, 0)};
-  plan.num_slots = std::min<int64_t>(plan.device.num_arenas, 2);
+  // A block that stays to its end gains nothing from the next one's presence.
+  const bool takes_turns =
+      setup.train.schedule != train::TrainingSchedule::kSequential;
+  plan.num_slots =
+      std::min<int64_t>(plan.device.num_arenas, takes_turns ? 2 : 1);
   const auto fitting = static_cast<int64_t>(
       kHostShare * static_cast<double>(host_bytes) /
       static_cast<double>(std::max<int64_t>(plan.device.state_bytes, 1)));

@@ -380,6 +380,15 @@ def profile(arguments, shape):
         sort_by=key, row_limit=20, max_name_column_width=48)
 
 
+def read_size(text):
+    name, _, number = text.partition("=")
+    names = [f.name for f in dataclasses.fields(Shape) if f.type is int]
+    if name not in names or not number.isdigit():
+        raise argparse.ArgumentTypeError(
+            f"expected one of {', '.join(names)} and a number, found {text}")
+    return name, int(number)
+
+
 def parse_arguments():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--precision", choices=["fp32", "bf16"],
@@ -395,6 +404,9 @@ def parse_arguments():
     parser.add_argument("--width", type=int, default=Shape.width,
                         help="other than 128: heads of 64, an MLP of 4 times "
                         "the width")
+    parser.add_argument("--set", action="append", default=[], type=read_size,
+                        metavar="NAME=N", help="another size of the network, "
+                        "such as layers, blocks, image or patch")
     parser.add_argument("--compile", action="store_true",
                         help="under torch.compile")
     parser.add_argument("--checkpoint", action="store_true",
@@ -415,6 +427,7 @@ def main():
         shape = dataclasses.replace(
             shape, width=arguments.width, heads=arguments.width // 64,
             mlp_width=4 * arguments.width)
+    shape = dataclasses.replace(shape, **dict(arguments.set))
     if arguments.profile:
         print(profile(arguments, shape))
         return 0

@@ -79,12 +79,22 @@ void print_summary(const RunContext& context,
       "the start, peak {} of tensors in memory",
       result.images_per_second, result.data_wait_share * 100,
       first_step_seconds, format_bytes(result.peak_tensor_bytes)));
+  const auto rate = [](uint64_t bytes, double seconds) {
+    constexpr double kGiga = 1e9;
+    return seconds > 0 ? static_cast<double>(bytes) / seconds / kGiga : 0;
+  };
+  const train::DeviceTraffic &in = result.to_device, &out = result.from_device;
+  if (in.num_states + out.num_states > 0) {
+    print_line(fmt::format(
+        "states to the device: {} at {:.1f} GB/s, back {} at {:.1f} GB/s, "
+        "waited for {:.2f} % of the time",
+        format_bytes(static_cast<int64_t>(in.bytes)),
+        rate(in.bytes, in.seconds),
+        format_bytes(static_cast<int64_t>(out.bytes)),
+        rate(out.bytes, out.seconds), result.paging_wait_share * 100));
+  }
   const memory::PagerStats& paging = result.paging;
   if (paging.num_in + paging.num_out > 0) {
-    constexpr double kGiga = 1e9;
-    const auto rate = [](uint64_t bytes, double seconds) {
-      return seconds > 0 ? static_cast<double>(bytes) / seconds / kGiga : 0;
-    };
     print_line(
         fmt::format("paging: {} in at {:.2f} GB/s, {} out at {:.2f} GB/s, "
                     "waited for {:.2f} "

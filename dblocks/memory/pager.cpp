@@ -198,10 +198,13 @@ void Pager::write_out(const Arena& arena, int64_t unit) {
 void Pager::read_in(Arena& arena, int64_t unit, const Fill& fill) {
   const auto bytes = arena.bytes.first(state_bytes_[unit]);
   if (!pages_[unit].has_content()) {
+    const Clock::time_point start = Clock::now();
     fill(bytes);
     // Filling again costs more than a page.
     const std::scoped_lock lock(mutex_);
     arena.is_dirty = true;
+    stats_.fill_seconds += seconds_since(start);
+    stats_.busy_seconds -= seconds_since(start);
     return;
   }
   const Clock::time_point start = Clock::now();

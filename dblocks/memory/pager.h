@@ -41,7 +41,8 @@ struct PagerStats {
   uint64_t bytes_out = 0;
   double seconds_in = 0;  ///< spent on reading
   double seconds_out = 0;
-  double busy_seconds = 0;  ///< spent on all jobs of the pager's thread
+  double fill_seconds = 0;  ///< spent on making states that had no page
+  double busy_seconds = 0;  ///< spent on all other jobs of the pager's thread
   double wait_seconds = 0;  ///< that enter() waited
 
   /// The share of the pager's work that nobody waited for.

@@ -8,6 +8,7 @@
 #include <ATen/ops/zeros.h>
 #include <c10/core/GradMode.h>
 
+#include <algorithm>
 #include <cmath>
 #include <utility>
 #include <vector>
@@ -27,6 +28,15 @@ uint32_t hash_name(const std::string& name) {
 }
 
 thread_local bool makes_placeholders = false;
+
+/// With strides of 0 all elements are the same number in memory.
+at::Tensor placeholder(at::IntArrayRef sizes, at::Device device) {
+  at::Tensor tensor =
+      at::empty_strided(sizes, std::vector<int64_t>(sizes.size(), 0),
+                        at::TensorOptions(at::kFloat).device(device));
+  tensor.as_strided({1}, {1}).zero_();
+  return tensor;
+}
 
 /// Replaces a placeholder, fills anything else.
 void set_values(const at::Tensor& tensor, const at::Tensor& values) {
@@ -51,14 +61,16 @@ bool PlaceholderGuard::is_active() {
 }
 
 at::Tensor initial_zeros(at::IntArrayRef sizes) {
-  if (!makes_placeholders) {
-    return at::zeros(sizes);
+  return makes_placeholders ? placeholder(sizes, at::kCPU) : at::zeros(sizes);
+}
+
+void move_placeholder(const at::Tensor& tensor, at::Device device) {
+  const bool is_placeholder =
+      tensor.numel() > 1 &&
+      std::ranges::all_of(tensor.strides(), [](int64_t s) { return s == 0; });
+  if (is_placeholder && tensor.device() != device) {
+    at::Tensor(tensor).set_data(placeholder(tensor.sizes(), device));
   }
-  // With strides of 0 all elements are the same number in memory.
-  const at::Tensor placeholder =
-      at::empty_strided(sizes, std::vector<int64_t>(sizes.size(), 0));
-  *placeholder.mutable_data_ptr<float>() = 0;
-  return placeholder;
 }
 
 void fill_normal(const at::Tensor& tensor,

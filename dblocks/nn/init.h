@@ -25,6 +25,9 @@ class PlaceholderGuard {
   bool was_active_;
 };
 
+/// Makes a placeholder one of another device; leaves any other tensor alone.
+void move_placeholder(const at::Tensor& tensor, at::Device device);
+
 /// Zeros for a layer under construction: real, or a placeholder.
 at::Tensor initial_zeros(at::IntArrayRef sizes);
 

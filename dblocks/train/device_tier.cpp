@@ -6,6 +6,7 @@
 #include <c10/core/impl/VirtualGuardImpl.h>
 
 #include <algorithm>
+#include <chrono>
 
 namespace dblocks::train {
 namespace {
@@ -60,24 +61,43 @@ at::Tensor DeviceTier::storage(int64_t slot, size_t bytes) const {
       0, 0, static_cast<int64_t>(bytes));
 }
 
-void DeviceTier::copy_in(int64_t slot, std::span<std::byte> host) const {
-  copy(storage(slot, host.size()), as_tensor(host));
+void DeviceTier::copy_in(int64_t slot, std::span<std::byte> host) {
+  copy(storage(slot, host.size()), as_tensor(host), in_);
 }
 
-void DeviceTier::copy_out(int64_t slot, std::span<std::byte> host) const {
-  copy(as_tensor(host), storage(slot, host.size()));
+void DeviceTier::copy_out(int64_t slot, std::span<std::byte> host) {
+  copy(as_tensor(host), storage(slot, host.size()), out_);
 }
 
-void DeviceTier::copy(const at::Tensor& to, const at::Tensor& from) const {
+DeviceTraffic DeviceTier::traffic_in() const {
+  const std::scoped_lock lock(mutex_);
+  return in_;
+}
+
+DeviceTraffic DeviceTier::traffic_out() const {
+  const std::scoped_lock lock(mutex_);
+  return out_;
+}
+
+void DeviceTier::copy(const at::Tensor& to,
+                      const at::Tensor& from,
+                      DeviceTraffic& traffic) {
+  using Clock = std::chrono::steady_clock;
+  const Clock::time_point start = Clock::now();
   if (!stream_) {
     to.copy_(from);
-    return;
+  } else {
+    const c10::impl::VirtualGuardImpl guard(device_.type());
+    const c10::Stream outer = guard.exchangeStream(*stream_);
+    to.copy_(from, /*non_blocking=*/true);
+    guard.exchangeStream(outer);
+    guard.synchronizeStream(*stream_);
   }
-  const c10::impl::VirtualGuardImpl guard(device_.type());
-  const c10::Stream outer = guard.exchangeStream(*stream_);
-  to.copy_(from, /*non_blocking=*/true);
-  guard.exchangeStream(outer);
-  guard.synchronizeStream(*stream_);
+  const std::scoped_lock lock(mutex_);
+  ++traffic.num_states;
+  traffic.bytes += static_cast<uint64_t>(to.numel());
+  traffic.seconds +=
+      std::chrono::duration<double>(Clock::now() - start).count();
 }
 
 void synchronize(at::Device device) {

@@ -10,9 +10,12 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <mutex>
 #include <optional>
 #include <span>
 #include <vector>
+
+#include "dblocks/train/device_traffic.h"
 
 namespace dblocks::train {
 
@@ -38,11 +41,17 @@ class DeviceTier {
   at::Tensor storage(int64_t slot, size_t bytes) const;
 
   /// Copies a state in or out, on a stream of its own, and waits for that.
-  void copy_in(int64_t slot, std::span<std::byte> host) const;
-  void copy_out(int64_t slot, std::span<std::byte> host) const;
+  void copy_in(int64_t slot, std::span<std::byte> host);
+  void copy_out(int64_t slot, std::span<std::byte> host);
+
+  /// What has been copied so far. *Threads*: any.
+  DeviceTraffic traffic_in() const;
+  DeviceTraffic traffic_out() const;
 
  private:
-  void copy(const at::Tensor& to, const at::Tensor& from) const;
+  void copy(const at::Tensor& to,
+            const at::Tensor& from,
+            DeviceTraffic& traffic);
 
   struct Slot {
     at::Tensor memory;
@@ -51,6 +60,8 @@ class DeviceTier {
   std::vector<Slot> slots_;
   at::Device device_;
   std::optional<c10::Stream> stream_;  // of copies; none on a CPU
+  mutable std::mutex mutex_;           // guards what follows
+  DeviceTraffic in_, out_;
 };
 
 /// Waits until all work on `device` is done.

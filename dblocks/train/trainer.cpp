@@ -24,7 +24,7 @@
 #include "dblocks/nn/init.h"
 #include "dblocks/ops/cuda/plugin.h"
 #include "dblocks/report/json_lines.h"
-#include "dblocks/train/device_batch.h"
+#include "dblocks/train/device_batches.h"
 #include "dblocks/train/device_tier.h"
 #include "dblocks/train/recorded_step.h"
 #include "dblocks/train/run_checkpoints.h"
@@ -42,6 +42,17 @@ constexpr int64_t kFirstVisitSteps = 4;
 
 double seconds_since(Clock::time_point start) {
   return std::chrono::duration<double>(Clock::now() - start).count();
+}
+
+/// Seconds that one state takes in and out; 0 if none of either was measured.
+double in_and_out(double seconds_in,
+                  int64_t num_in,
+                  double seconds_out,
+                  int64_t num_out) {
+  return num_in == 0 || num_out == 0
+             ? 0
+             : seconds_in / static_cast<double>(num_in) +
+                   seconds_out / static_cast<double>(num_out);
 }
 
 size_t whole_pages(int64_t bytes) {
@@ -97,6 +108,11 @@ class Trainer::Impl {
     commit_all();
     unload();
     const memory::PagerStats paging = pager_->stats();
+    DeviceTraffic to_device, from_device;
+    if (device_tier_) {
+      to_device = device_tier_->traffic_in();
+      from_device = device_tier_->traffic_out();
+    }
     pager_.reset();
     device_tier_.reset();
     arenas_.clear();
@@ -107,7 +123,9 @@ class Trainer::Impl {
             .images_per_second = images_per_second(),
             .paging_wait_share = paging_wait_share(),
             .peak_tensor_bytes = memory::device_peak_bytes(options_.device),
-            .paging = paging};
+            .paging = paging,
+            .to_device = to_device,
+            .from_device = from_device};
   }
 
   const std::vector<int64_t>& steps() const { return steps_; }
@@ -272,11 +290,13 @@ class Trainer::Impl {
     resident_unit_ = unit;
     resident_->owned().step = step_at_load_ = steps_[unit];
     resident_->window() = windows_[unit];
+    const bool was_made = !was_loaded_[unit];
     was_loaded_[unit] = true;
     for (const tasks::Context& context : resident_->unit().context()) {
       load_context(context);
     }
-    paging_wait_seconds_ += seconds_since(start);
+    // Making a state from the seed or a checkpoint is no moving of states.
+    paging_wait_seconds_ += was_made ? 0 : seconds_since(start);
     choose_visit_steps();
   }
 
@@ -341,7 +361,7 @@ class Trainer::Impl {
     log().warn("{}; block {} goes back from step {} to its checkpoint of {}",
                error.what(), unit, steps_[unit], committed_[unit]);
     steps_[unit] = committed_[unit];
-    loaders_.erase(unit);
+    batches_.erase(unit);
     logs_.erase(unit);
     events_.erase(unit);
     logged_.erase(unit);
@@ -381,13 +401,17 @@ class Trainer::Impl {
   /// overlap, costs a twentieth of them.
   void choose_visit_steps() {
     const memory::PagerStats paging = pager_->stats();
-    if (setup_.train.steps_per_visit > 0 || paging.num_in == 0 ||
-        paging.num_out == 0 || steps_taken_ == 0) {
+    double move = in_and_out(paging.seconds_in, paging.num_in,
+                             paging.seconds_out, paging.num_out);
+    if (device_tier_) {
+      const DeviceTraffic in = device_tier_->traffic_in();
+      const DeviceTraffic out = device_tier_->traffic_out();
+      move +=
+          in_and_out(in.seconds, in.num_states, out.seconds, out.num_states);
+    }
+    if (setup_.train.steps_per_visit > 0 || move == 0 || steps_taken_ == 0) {
       return;
     }
-    const double move =
-        paging.seconds_in / static_cast<double>(paging.num_in) +
-        paging.seconds_out / static_cast<double>(paging.num_out);
     const double step = step_seconds_ / static_cast<double>(steps_taken_);
     const double factor = pager_->num_arenas() > 1 ? 2 : 20;
     const auto wanted = static_cast<int64_t>(std::ceil(std::clamp<double>(
@@ -420,6 +444,9 @@ class Trainer::Impl {
     }
     const int64_t unit = resident_unit_;
     stepper_.forget();
+    if (const auto found = batches_.find(unit); found != batches_.end()) {
+      found->second->rest();
+    }
     windows_[unit] = resident_->window();
     resident_->owned().release_gradient();
     using Use = memory::Pager::Use;
@@ -450,13 +477,13 @@ class Trainer::Impl {
   void take_step(int64_t unit, int64_t left_of_visit) {
     load(unit);  // a commit of all may have loaded another one
     const Clock::time_point start = Clock::now();
-    const double waited = loader(unit).wait_seconds();
-    const data::Batch& batch = loader(unit).next();
-    data_wait_seconds_ += loader(unit).wait_seconds() - waited;
+    const double waited = batches(unit).wait_seconds();
+    const auto [host, tensors] = batches(unit).next();
+    const data::Batch& batch = *host;
+    data_wait_seconds_ += batches(unit).wait_seconds() - waited;
     const tasks::StepKey key{setup_.task.seed, unit, steps_[unit]};
-    const StepResult result = stepper_.step(
-        *resident_, to_device(batch, train_set_.info(), options_.device), key,
-        step_options_, left_of_visit);
+    const StepResult result =
+        stepper_.step(*resident_, tensors, key, step_options_, left_of_visit);
     steps_[unit] = resident_->step();
     count(batch.num_samples, seconds_since(start), result);
     write_events(unit, batch);
@@ -467,11 +494,12 @@ class Trainer::Impl {
     show_progress(unit, result);
   }
 
-  data::Loader& loader(int64_t unit) {
-    auto& slot = loaders_[unit];
+  DeviceBatches& batches(int64_t unit) {
+    auto& slot = batches_[unit];
     if (!slot) {
-      slot = std::make_unique<data::Loader>(train_set_, setup_.loader,
-                                            steps_[unit]);
+      slot = std::make_unique<DeviceBatches>(
+          train_set_, setup_.loader, steps_[unit], options_.device,
+          /*copies_ahead=*/!options_.device.is_cpu());
     }
     return *slot;
   }
@@ -727,8 +755,7 @@ class Trainer::Impl {
     return seconds() > 0 ? paging_wait_seconds_ / seconds() : 0;
   }
 
-  /// The share of moving, making and committing states that steps did not wait
-  /// for.
+  /// The share of moving and committing states that steps did not wait for.
   double paging_hidden_share() const {
     const double busy = pager_->stats().busy_seconds;
     return busy > 0 ? std::max(0.0, 1 - paging_wait_seconds_ / busy) : 1;
@@ -807,7 +834,7 @@ class Trainer::Impl {
   std::mutex finished_mutex_;
   std::vector<FinishedCommit> finished_;  // by the pager's thread
 
-  std::map<int64_t, std::unique_ptr<data::Loader>> loaders_;
+  std::map<int64_t, std::unique_ptr<DeviceBatches>> batches_;
   std::map<int64_t, report::JsonLinesLog> logs_;
   std::map<int64_t, UnitEvents> events_;
   std::map<int64_t, std::pair<double, double>> logged_;  // loss and accuracy

@@ -14,6 +14,7 @@
 #include "dblocks/data/dataset.h"
 #include "dblocks/memory/pager.h"
 #include "dblocks/report/progress.h"
+#include "dblocks/train/device_traffic.h"
 #include "dblocks/train/run_checkpoints.h"
 #include "dblocks/train/run_setup.h"
 
@@ -48,6 +49,7 @@ struct TrainResult {
   double paging_wait_share = 0;   ///< of the time spent on steps and paging
   int64_t peak_tensor_bytes = 0;  ///< on the device that trained
   memory::PagerStats paging;
+  DeviceTraffic to_device, from_device;
 };
 
 /// Checks that unit `unit` can be trained alone. *Errors*: ConfigError if it

@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "dblocks/core/error.h"
+#include "dblocks/nn/init.h"
 
 namespace dblocks::train {
 namespace {
@@ -167,6 +168,9 @@ UnitState::UnitState(std::unique_ptr<tasks::Unit> unit,
 /// Does all but the owned state; returns the parameters of that.
 std::vector<NamedParameter> UnitState::prepare(
     const optim::OptimOptions& options, at::Device device) {
+  for (const tasks::UnitParameter& p : unit_->parameters()) {
+    nn::move_placeholder(p.tensor, device);
+  }
   unit_->network().to(device);
   for (const tasks::Context& context : unit_->context()) {
     for (const tasks::UnitParameter& p : context.parameters) {

@@ -26,18 +26,6 @@ class RecordedStepTest : public dblocks::testing::CudaTest {
     at::globalContext().setDeterministicAlgorithms(false, false);
   }
 
-  std::unique_ptr<UnitState> state_of(const RunSetup& setup) const {
-    auto state =
-        std::make_unique<UnitState>(tasks::make_task(setup.task)->make_unit(0),
-                                    setup.optim, nullptr, cuda_);
-    at::manual_seed(4);
-    c10::NoGradGuard no_grad;
-    for (const tasks::UnitParameter& p : state->unit().parameters()) {
-      at::Tensor(p.tensor).copy_(at::randn(p.tensor.sizes()) * 0.2);
-    }
-    return state;
-  }
-
   tasks::LabelledBatch batch_of(const RunSetup& setup) const {
     const tasks::LabelledBatch batch = testing::drawn_batch(setup, kSamples);
     return {batch.images.to(cuda_), batch.labels.to(cuda_)};
@@ -78,7 +66,8 @@ TEST_F(RecordedStepTest, GivesTheBitsOfStepsTakenOneByOne) {
   for (size_t i = 0; i < all_setups().size(); ++i) {
     SCOPED_TRACE(i);
     const RunSetup setup = all_setups()[i];
-    const auto plain = state_of(setup), recorded = state_of(setup);
+    const auto plain = testing::drawn_state(setup, 0, cuda_),
+               recorded = testing::drawn_state(setup, 0, cuda_);
     EXPECT_EQ(train(*recorded, setup, true), train(*plain, setup, false));
     EXPECT_EQ(recorded->step(), plain->step());
     EXPECT_TRUE(recorded->owned().weights().equal(plain->owned().weights()));
@@ -91,7 +80,7 @@ TEST_F(RecordedStepTest, IsNearTheStepsOfTheCpu) {
   RunSetup setup = testing::toy_setup();
   // In attention LibTorch drops other elements there than here.
   setup.task.shape.options.dropout = 0;
-  const auto cuda = state_of(setup);
+  const auto cuda = testing::drawn_state(setup, 0, cuda_);
   const auto cpu = testing::drawn_state(setup, 0);
   const std::vector<double> found = train(*cuda, setup, true);
   StepOptions options{.optim = setup.optim, .total_steps = kManySteps};
@@ -106,7 +95,7 @@ TEST_F(RecordedStepTest, IsNearTheStepsOfTheCpu) {
 
 TEST_F(RecordedStepTest, ChangesNothingWhereTheLossIsNotFinite) {
   const RunSetup setup = testing::toy_setup();
-  const auto state = state_of(setup);
+  const auto state = testing::drawn_state(setup, 0, cuda_);
   Stepper stepper(true);
   StepOptions options{.optim = setup.optim, .total_steps = kManySteps};
   tasks::LabelledBatch batch = batch_of(setup);
@@ -126,7 +115,7 @@ TEST_F(RecordedStepTest, ChangesNothingWhereTheLossIsNotFinite) {
 
 TEST_F(RecordedStepTest, ABatchOfAnotherSizeIsTakenOneByOne) {
   const RunSetup setup = testing::toy_setup();
-  const auto state = state_of(setup);
+  const auto state = testing::drawn_state(setup, 0, cuda_);
   Stepper stepper(true);
   StepOptions options{.optim = setup.optim, .total_steps = kManySteps};
   tasks::LabelledBatch batch = batch_of(setup);

@@ -18,10 +18,11 @@ namespace dblocks::train::testing {
 /// Unit `unit` of `setup`, every weight drawn, so that parts that start at zero
 /// take part. Requires: no shared parts.
 inline std::unique_ptr<UnitState> drawn_state(const RunSetup& setup,
-                                              int64_t unit) {
+                                              int64_t unit,
+                                              at::Device device = at::kCPU) {
   auto state =
       std::make_unique<UnitState>(tasks::make_task(setup.task)->make_unit(unit),
-                                  setup.optim, nullptr, at::kCPU);
+                                  setup.optim, nullptr, device);
   at::manual_seed(4);
   c10::NoGradGuard no_grad;
   for (const tasks::UnitParameter& p : state->unit().parameters()) {

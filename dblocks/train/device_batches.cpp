@@ -1,0 +1,111 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "dblocks/train/device_batches.h"
+
+#include <ATen/ops/empty.h>
+#include <c10/core/impl/VirtualGuardImpl.h>
+
+#include <chrono>
+
+#include "dblocks/train/device_tier.h"
+
+namespace dblocks::train {
+
+DeviceBatches::DeviceBatches(const data::Dataset& dataset,
+                             const data::LoaderOptions& options,
+                             int64_t first_step,
+                             at::Device device,
+                             bool copies_ahead)
+    : loader_(dataset, options, first_step),
+      info_(dataset.info()),
+      batch_size_(options.batch_size),
+      device_(device),
+      copies_ahead_(copies_ahead) {
+  if (!device.is_cpu()) {
+    const c10::impl::VirtualGuardImpl guard(device.type());
+    stream_ = guard.getStreamFromGlobalPool(device);
+  }
+}
+
+DeviceBatches::~DeviceBatches() {
+  if (ahead_.valid()) {
+    ahead_.wait();
+  }
+}
+
+DeviceBatches::Item DeviceBatches::next() {
+  using Clock = std::chrono::steady_clock;
+  const Clock::time_point start = Clock::now();
+  Item item{};
+  if (!copies_ahead_) {
+    item.host = &loader_.next();
+    item.tensors = to_device(*item.host, info_, device_);
+  } else {
+    if (!ahead_.valid()) {
+      fetch_ahead();
+    }
+    ahead_.get();
+    Slot& current = slot();
+    if (!current.images.defined()) {
+      allocate(current);
+      send(current);
+    }
+    const int64_t count = current.host.num_samples;
+    item = {&current.host,
+            {current.images.narrow(0, 0, count),
+             current.labels.narrow(0, 0, count)}};
+    ++num_taken_;
+    fetch_ahead();
+  }
+  wait_seconds_ += std::chrono::duration<double>(Clock::now() - start).count();
+  return item;
+}
+
+void DeviceBatches::rest() {
+  if (ahead_.valid()) {
+    ahead_.wait();
+  }
+  for (Slot& slot : slots_) {
+    slot.images.reset();
+    slot.labels.reset();
+  }
+}
+
+void DeviceBatches::fetch_ahead() {
+  Slot& next = slot();
+  if (!next.images.defined()) {
+    allocate(next);
+  }
+  ahead_ = std::async(std::launch::async, [this, &next] {
+    next.host = loader_.next();
+    send(next);
+  });
+}
+
+/// By the thread that trains: memory that LibTorch gives anew may still be used
+/// by work that was started before.
+void DeviceBatches::allocate(Slot& slot) const {
+  slot.images =
+      at::empty({batch_size_, info_.channels, info_.rows, info_.columns},
+                at::TensorOptions(at::kFloat).device(device_));
+  slot.labels =
+      at::empty({batch_size_}, at::TensorOptions(at::kLong).device(device_));
+  synchronize(device_);
+}
+
+void DeviceBatches::send(const Slot& slot) const {
+  const tasks::LabelledBatch host = to_device(slot.host, info_, at::kCPU);
+  const int64_t count = slot.host.num_samples;
+  std::optional<c10::Stream> outer;
+  const c10::impl::VirtualGuardImpl guard(device_.type());
+  if (stream_) {
+    outer = guard.exchangeStream(*stream_);
+  }
+  slot.images.narrow(0, 0, count).copy_(host.images);
+  slot.labels.narrow(0, 0, count).copy_(host.labels);
+  if (stream_) {
+    guard.exchangeStream(*outer);
+    guard.synchronizeStream(*stream_);
+  }
+}
+
+}  // namespace dblocks::train
