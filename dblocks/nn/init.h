@@ -8,10 +8,10 @@
 
 namespace dblocks::nn {
 
-/// While one lives, Linear layers built on this thread have placeholders for
-/// values: all shapes, no memory. A placeholder may be read, is not to be
-/// written, and is replaced with set_data(). For networks whose values come
-/// from elsewhere.
+/// While one lives, the weights of Linear and Modulation layers built on this
+/// thread are placeholders: all shapes, no memory. A placeholder may be read,
+/// is not to be written, and is replaced with set_data(). For networks whose
+/// values come from elsewhere.
 class PlaceholderGuard {
  public:
   PlaceholderGuard();

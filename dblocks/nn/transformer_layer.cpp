@@ -5,6 +5,7 @@
 #include <ATen/ops/silu.h>
 #include <ATen/ops/zeros.h>
 
+#include "dblocks/nn/init.h"
 #include "dblocks/ops/dropout.h"
 #include "dblocks/ops/gelu.h"
 #include "dblocks/ops/residual.h"
@@ -16,8 +17,8 @@ Modulation::Modulation(int64_t condition_width,
                        int64_t parts,
                        ModulationOrder order)
     : parts_(parts), order_(order) {
-  weight =
-      register_parameter("weight", at::zeros({parts * width, condition_width}));
+  weight = register_parameter("weight",
+                              initial_zeros({parts * width, condition_width}));
   bias = register_parameter("bias", at::zeros({parts * width}));
 }
 

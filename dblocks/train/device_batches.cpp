@@ -6,8 +6,6 @@
 
 #include <chrono>
 
-#include "dblocks/train/device_tier.h"
-
 namespace dblocks::train {
 
 DeviceBatches::DeviceBatches(const data::Dataset& dataset,
@@ -89,7 +87,11 @@ void DeviceBatches::allocate(Slot& slot) const {
                 at::TensorOptions(at::kFloat).device(device_));
   slot.labels =
       at::empty({batch_size_}, at::TensorOptions(at::kLong).device(device_));
-  synchronize(device_);
+  if (stream_) {
+    // Not the whole device: states may be on their way.
+    const c10::impl::VirtualGuardImpl guard(device_.type());
+    guard.synchronizeStream(guard.getStream(device_));
+  }
 }
 
 void DeviceBatches::send(const Slot& slot) const {
