@@ -10,6 +10,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 
 import commits  # noqa: E402
 import interruptions  # noqa: E402
+import soak  # noqa: E402
 import support  # noqa: E402
 import surroundings  # noqa: E402
 
@@ -96,6 +97,22 @@ class Surroundings(unittest.TestCase):
 
     def test_a_second_process_is_refused(self):
         self.assertEqual(self.place.two_at_once(), "")
+
+
+class Soak(unittest.TestCase):
+    SECONDS = 60
+
+    def test_a_minute_of_training_through_disk_leaves_nothing_behind(self):
+        samples, steps, wrong = soak.soak(self.SECONDS)
+        self.assertEqual(wrong, [])
+        self.assertGreater(steps, 400)  # every block was paged in and out
+
+    def test_what_grows_is_found(self):
+        def samples(step):
+            return [soak.Sample(1000 + step * i, 9, 4, 7, 5)
+                    for i in range(100)]
+        self.assertEqual(soak.growth(samples(0), "resident"), 0)
+        self.assertGreater(soak.growth(samples(1), "resident"), 40)
 
 
 if __name__ == "__main__":
