@@ -1,0 +1,107 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "dblocks/train/machine_probe.h"
+
+#include <ATen/ops/empty.h>
+#include <ATen/ops/mm.h>
+#include <ATen/ops/randn.h>
+#include <ATen/ops/zeros.h>
+#include <c10/core/InferenceMode.h>
+
+#include <chrono>
+
+namespace dblocks::train {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+double timed(const std::function<void()>& run, at::Device device) {
+  const Clock::time_point start = Clock::now();
+  run();
+  wait_for(device);
+  return std::chrono::duration<double>(Clock::now() - start).count();
+}
+
+at::Tensor filled(int64_t bytes, const at::TensorOptions& options) {
+  return at::empty({bytes}, options.dtype(at::kByte)).fill_(1);
+}
+
+}  // namespace
+
+void wait_for(at::Device device) {
+  if (!device.is_cpu()) {
+    // Reading a number waits for what was asked for before it.
+    at::zeros({1}, at::TensorOptions(at::kFloat).device(device)).item();
+  }
+}
+
+Spread time_runs(const std::function<void()>& run,
+                 at::Device device,
+                 const Repeats& repeats) {
+  for (int64_t i = 0; i < repeats.warmup; ++i) {
+    run();
+  }
+  wait_for(device);
+  std::vector<double> seconds;
+  double sum = 0;
+  while (std::ssize(seconds) < repeats.least ||
+         (sum < repeats.seconds && std::ssize(seconds) < repeats.most)) {
+    seconds.push_back(timed(run, device));
+    sum += seconds.back();
+  }
+  return spread_of(seconds);
+}
+
+MatmulPeak measure_matmul(at::ScalarType type,
+                          at::Device device,
+                          const std::vector<int64_t>& sizes,
+                          const Repeats& repeats) {
+  c10::InferenceMode inference;
+  MatmulPeak peak;
+  for (const int64_t n : sizes) {
+    const at::TensorOptions options = at::TensorOptions(type).device(device);
+    const at::Tensor a = at::randn({n, n}, options.dtype(at::kFloat)).to(type);
+    at::Tensor out = at::empty({n, n}, options);
+    const auto multiply = [&] { at::mm_out(out, a, a); };
+    const double flops = 2.0 * static_cast<double>(n * n * n);
+    const double first = timed(multiply, device);
+    const bool is_slow = first > repeats.seconds;
+    const Spread rate =
+        (is_slow ? spread_of({first}) : time_runs(multiply, device, repeats))
+            .rate_of(flops);
+    if (rate.median > peak.flops_per_second.median) {
+      peak = {n, rate};
+    }
+    if (is_slow) {
+      break;
+    }
+  }
+  return peak;
+}
+
+Spread measure_copy(at::Device device, int64_t bytes, const Repeats& repeats) {
+  c10::InferenceMode inference;
+  const at::Tensor from = filled(bytes, at::TensorOptions(device));
+  const at::Tensor to = filled(bytes, at::TensorOptions(device));
+  return time_runs([&] { to.copy_(from); }, device, repeats)
+      .rate_of(2.0 * static_cast<double>(bytes));
+}
+
+std::optional<LinkRates> measure_link(at::Device device,
+                                      int64_t bytes,
+                                      const Repeats& repeats) {
+  if (device.is_cpu()) {
+    return std::nullopt;
+  }
+  c10::InferenceMode inference;
+  const at::Tensor there = filled(bytes, at::TensorOptions(device));
+  const at::Tensor here =
+      filled(bytes, at::TensorOptions().pinned_memory(true));
+  const auto rate = [&](const at::Tensor& to, const at::Tensor& from) {
+    return time_runs([&] { to.copy_(from, true); }, device, repeats)
+        .rate_of(static_cast<double>(bytes));
+  };
+  return LinkRates{.to_device = rate(there, here),
+                   .to_host = rate(here, there)};
+}
+
+}  // namespace dblocks::train
