@@ -48,6 +48,7 @@ void add_plan(CLI::App& app, CommonFlags& flags, Action& action);
 void add_predict(CLI::App& app, CommonFlags& flags, Action& action);
 void add_sweep(CLI::App& app, CommonFlags& flags, Action& action);
 void add_sample(CLI::App& app, CommonFlags& flags, Action& action);
+void add_bench(CLI::App& app, CommonFlags& flags, Action& action);
 void add_data(CLI::App& app, CommonFlags& flags, Action& action);
 
 }  // namespace dblocks::cli

@@ -21,6 +21,7 @@ int main(int argc, char** argv) {
   dblocks::cli::add_compare(app, flags, action);
   dblocks::cli::add_plan(app, flags, action);
   dblocks::cli::add_memory(app, flags, action);
+  dblocks::cli::add_bench(app, flags, action);
   dblocks::cli::add_data(app, flags, action);
   dblocks::cli::add_config(app, flags, action);
   dblocks::cli::add_inspect(app, flags, action);
