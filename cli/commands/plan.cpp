@@ -9,6 +9,7 @@
 #include "cli/command.h"
 #include "cli/memory_budget.h"
 #include "cli/output.h"
+#include "cli/plan_time.h"
 #include "cli/run_context.h"
 #include "dblocks/train/memory_choice.h"
 #include "dblocks/train/step_plan.h"
@@ -23,12 +24,14 @@ struct PlanArguments {
   std::string recipe;
   std::vector<std::string> overrides;
   std::string memory;
+  bool measures = false;
 };
 
 /// One way to train the network of a recipe.
 struct Way {
   std::string name;
   int64_t peak_bytes = 0;
+  double sweep_seconds = 0;              ///< of a step of every unit
   std::optional<int64_t> largest_batch;  ///< with --memory
 };
 
@@ -38,9 +41,11 @@ int64_t peak_of(const std::vector<UnitPlan>& plans) {
 
 Way plan_way(std::string name,
              const train::RunSetup& setup,
+             const PlanRates& rates,
              std::optional<int64_t> limit) {
   Way way{.name = std::move(name),
-          .peak_bytes = peak_of(train::plan_steps(setup))};
+          .peak_bytes = peak_of(train::plan_steps(setup)),
+          .sweep_seconds = sweep_seconds(setup, rates)};
   if (limit) {
     int64_t batch = INT64_MAX;
     for (const memory::UnitShape& unit : train::unit_shapes(setup)) {
@@ -55,15 +60,16 @@ Way plan_way(std::string name,
 /// End to end, with layers run again, and every number of blocks that divides
 /// the stack evenly.
 std::vector<Way> alternatives(const train::RunSetup& setup,
+                              const PlanRates& rates,
                               std::optional<int64_t> limit) {
   std::vector<Way> ways;
   train::RunSetup other = setup;
   other.task.method = tasks::Method::kEndToEnd;
-  ways.push_back(plan_way("end to end", other, limit));
+  ways.push_back(plan_way("end to end", other, rates, limit));
   other.task.recompute = true;
-  ways.push_back(plan_way("end to end, recomputed", other, limit));
+  ways.push_back(plan_way("end to end, recomputed", other, rates, limit));
   other.task.method = setup.task.method;
-  ways.push_back(plan_way("as planned, recomputed", other, limit));
+  ways.push_back(plan_way("as planned, recomputed", other, rates, limit));
   other.task.recompute = setup.task.recompute;
   other.task.method = tasks::Method::kDiffusionBlocks;
   other.task.blocks.layers_per_block.clear();
@@ -72,8 +78,8 @@ std::vector<Way> alternatives(const train::RunSetup& setup,
   for (int64_t blocks = 1; blocks <= setup.task.num_layers(); ++blocks) {
     if (setup.task.num_layers() % blocks == 0) {
       other.task.blocks.num_blocks = blocks;
-      ways.push_back(
-          plan_way(fmt::format("block-wise, B = {}", blocks), other, limit));
+      ways.push_back(plan_way(fmt::format("block-wise, B = {}", blocks), other,
+                              rates, limit));
     }
   }
   return ways;
@@ -143,7 +149,9 @@ Json block_json(const UnitPlan& p, int64_t index) {
 }
 
 Json way_json(const Way& way) {
-  Json json{{"name", way.name}, {"peak_bytes", way.peak_bytes}};
+  Json json{{"name", way.name},
+            {"peak_bytes", way.peak_bytes},
+            {"sweep_seconds", way.sweep_seconds}};
   if (way.largest_batch) {
     json["largest_batch"] = *way.largest_batch;
   }
@@ -191,11 +199,12 @@ void print_blocks(const std::vector<UnitPlan>& plans) {
 }
 
 void print_ways(const std::vector<Way>& ways, bool has_limit) {
-  print_line(fmt::format("\n{:<26} {:>10}{}", "other ways", "peak",
-                         has_limit ? "  largest batch" : ""));
+  print_line(fmt::format("\n{:<26} {:>10} {:>12}{}", "other ways", "peak",
+                         "every block", has_limit ? "  largest batch" : ""));
   for (const Way& way : ways) {
     print_line(fmt::format(
-        "{:<26} {:>10}{}", way.name, format_bytes(way.peak_bytes),
+        "{:<26} {:>10} {:>12}{}", way.name, format_bytes(way.peak_bytes),
+        format_seconds(way.sweep_seconds),
         way.largest_batch ? fmt::format("  {:>13}", *way.largest_batch) : ""));
   }
 }
@@ -215,8 +224,11 @@ ExitCode plan(const CommonFlags& flags, const PlanArguments& arguments) {
     paging = plan_within(context.setup, *budget);
     limit = std::max<int64_t>(*budget - paging->program_bytes, 0);
   }
-  const Way own = plan_way("as planned", context.setup, limit);
-  const std::vector<Way> ways = alternatives(context.setup, limit);
+  const PlanRates rates =
+      arguments.measures ? measured_rates(context.setup) : assumed_rates();
+  const Json time = time_json(context.setup, rates, paging);
+  const Way own = plan_way("as planned", context.setup, rates, limit);
+  const std::vector<Way> ways = alternatives(context.setup, rates, limit);
   const int64_t batch = context.setup.loader.batch_size;
   std::vector<train::MemorySettings> tried;
   if (limit) {
@@ -228,6 +240,7 @@ ExitCode plan(const CommonFlags& flags, const PlanArguments& arguments) {
       json["blocks"].push_back(block_json(plans[i], static_cast<int64_t>(i)));
     }
     json["peak_bytes"] = own.peak_bytes;
+    json["time"] = time;
     if (limit) {
       json["memory_bytes"] = *budget;
       json["largest_batch"] = *own.largest_batch;
@@ -255,6 +268,7 @@ ExitCode plan(const CommonFlags& flags, const PlanArguments& arguments) {
       static_cast<double>(own.peak_bytes) /
           static_cast<double>(ways.front().peak_bytes),
       batch));
+  print_line(describe_time(time));
   if (limit) {
     print_line(fmt::format("largest batch within {}: {}", format_bytes(*budget),
                            *own.largest_batch));
@@ -270,7 +284,8 @@ ExitCode plan(const CommonFlags& flags, const PlanArguments& arguments) {
 void add_plan(CLI::App& app, CommonFlags& flags, Action& action) {
   auto arguments = std::make_shared<PlanArguments>();
   CLI::App* verb = app.add_subcommand(
-      "plan", "Predict the memory of a step from shapes; nothing is trained");
+      "plan",
+      "Predict memory and time of a step from shapes; nothing is trained");
   verb->add_option("recipe", arguments->recipe, "Recipe, a TOML file")
       ->required();
   add_set_flag(*verb, arguments->overrides,
@@ -279,6 +294,9 @@ void add_plan(CLI::App& app, CommonFlags& flags, Action& action) {
                    "Memory of the process, for instance 8GiB: what would be in "
                    "memory and what on disk, the largest batch and settings of "
                    "the step that fit");
+  verb->add_flag("--measure", arguments->measures,
+                 "Measure this machine's rates for the predicted time, with "
+                 "the disk of the present folder; a few seconds");
   add_common_flags(*verb, flags);
   add_json_flag(*verb, flags);
   verb->callback([arguments, &flags, &action] {

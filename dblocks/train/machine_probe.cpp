@@ -2,6 +2,7 @@
 #include "dblocks/train/machine_probe.h"
 
 #include <ATen/ops/empty.h>
+#include <ATen/ops/matmul.h>
 #include <ATen/ops/mm.h>
 #include <ATen/ops/randn.h>
 #include <ATen/ops/zeros.h>
@@ -23,6 +24,36 @@ double timed(const std::function<void()>& run, at::Device device) {
 
 at::Tensor filled(int64_t bytes, const at::TensorOptions& options) {
   return at::empty({bytes}, options.dtype(at::kByte)).fill_(1);
+}
+
+/// Seconds of every product that one kind of them takes in a step.
+double seconds_of(const memory::Product& p,
+                  const at::TensorOptions& options,
+                  const Repeats& repeats) {
+  const auto made = [&](int64_t rows, int64_t columns) {
+    return at::empty({p.batch, rows, columns}, options).fill_(0.5);
+  };
+  const at::Tensor x = made(p.rows, p.inner);
+  const at::Tensor w = made(p.inner, p.columns);
+  const auto median = [&](const at::Tensor& a, const at::Tensor& b) {
+    return time_runs([&] { at::matmul(a, b); }, options.device(), repeats)
+        .median;
+  };
+  // One product is one of matrices, as linear layers have it.
+  const auto part = [&](const at::Tensor& t) {
+    return p.batch == 1 ? t.squeeze(0) : t;
+  };
+  const auto count = static_cast<double>(p.count);
+  double seconds =
+      (count + static_cast<double>(p.again)) * median(part(x), part(w));
+  if (p.derivatives > 0) {
+    const at::Tensor dy = made(p.rows, p.columns);
+    seconds += count * median(part(x.transpose(1, 2)), part(dy));
+    if (p.derivatives > 1) {
+      seconds += count * median(part(dy), part(w.transpose(1, 2)));
+    }
+  }
+  return seconds;
 }
 
 }  // namespace
@@ -76,6 +107,20 @@ MatmulPeak measure_matmul(at::ScalarType type,
     }
   }
   return peak;
+}
+
+double measure_products(const std::vector<memory::Product>& products,
+                        at::ScalarType type,
+                        at::Device device,
+                        const Repeats& repeats) {
+  c10::InferenceMode inference;
+  const at::TensorOptions options = at::TensorOptions(type).device(device);
+  double seconds = 0, flops = 0;
+  for (const memory::Product& p : products) {
+    seconds += seconds_of(p, options, repeats);
+    flops += p.flops() * p.times();
+  }
+  return flops / seconds;
 }
 
 Spread measure_copy(at::Device device, int64_t bytes, const Repeats& repeats) {

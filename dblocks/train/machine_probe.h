@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "dblocks/core/spread.h"
+#include "dblocks/memory/step_work.h"
 
 namespace dblocks::train {
 
@@ -44,6 +45,14 @@ MatmulPeak measure_matmul(at::ScalarType type,
                           at::Device device,
                           const std::vector<int64_t>& sizes,
                           const Repeats& repeats);
+
+/// Operations per second of the products of a step, forward and backward, each
+/// measured in its own shape and weighed with how often it is computed.
+/// Requires: at least one product.
+double measure_products(const std::vector<memory::Product>& products,
+                        at::ScalarType type,
+                        at::Device device,
+                        const Repeats& repeats);
 
 /// Bytes that a copy of `bytes` within the device's memory reads and writes per
 /// second: twice those copied.

@@ -79,10 +79,67 @@ class Plan(Program):
         self.assertEqual(plan["peak_bytes"], after["peak_bytes"])
         self.assertLess(plan["peak_bytes"], self.json_of("plan")["peak_bytes"])
 
+    def test_time_by_assumed_rates_is_the_formula(self):
+        plan = self.json_of("plan")
+        time = plan["time"]
+        self.assertEqual(time["source"], "assumed")
+        self.assertEqual(time["rates"]["products_flops_per_second"], 50e9)
+        self.assertEqual(time["rates"]["memory_bytes_per_second"], 5e9)
+        self.assertAlmostEqual(
+            time["products_seconds"] + time["memory_seconds"],
+            time["step_seconds"])
+        # Blocks alike: three steps of one are a step of all three.
+        self.assertAlmostEqual(3 * time["step_seconds"], time["sweep_seconds"])
+        # Linear layers alone, batch 64: six operations per weight and token.
+        layer = 4 * 64**2 + 2 * 64 * 256
+        least = 6 * 64 * 17 * layer / 50e9
+        self.assertLess(least, time["products_seconds"])
+        self.assertLess(time["products_seconds"], 3 * least)
+        ways = {way["name"]: way["sweep_seconds"] for way in plan["other_ways"]}
+        self.assertAlmostEqual(ways["block-wise, B = 3"], time["sweep_seconds"])
+        self.assertGreater(ways["end to end, recomputed"], ways["end to end"])
+        self.assertIsNone(time["paged"])
+
+    def test_time_by_measured_rates_is_near_what_training_takes(self):
+        predicted = self.json_of("plan", "--measure")["time"]
+        self.assertEqual(predicted["source"], "measured")
+        out = self.folder / "run"
+        self.expect(run("train", RECIPE, *FEW, "--out", out, "--set",
+                        "train.steps=40"), 0)
+        log = (out / "blocks/0/log.jsonl").read_text().splitlines()
+        measured = 64 / json.loads(log[-1])["images_per_second"]
+        # Wide: other programs may slow one of the two down.
+        self.assertLess(measured / 6, predicted["step_seconds"])
+        self.assertLess(predicted["step_seconds"], measured * 6)
+
+    def test_paged_steps_wait_for_what_they_cannot_hide(self):
+        # Room for one state of three beside program and step.
+        wide = ["--set", "model.width=512", "--set", "model.mlp_width=2048",
+                "--set", "train.schedule=alternating"]
+        large = self.json_of("plan", *wide, "--memory=8GiB")["paging"]
+        limit = large["least_bytes"] + large["state_bytes"] // 4
+        for steps in (1, 20):
+            plan = self.json_of(
+                "plan", *wide, f"--memory={limit}", "--set",
+                f"train.steps_per_visit={steps}")
+            self.assertEqual(plan["paging"]["blocks_in_memory"], 1)
+            paged, step = plan["time"]["paged"], plan["time"]["step_seconds"]
+            move = 2 * plan["paging"]["state_bytes"] / 1e9
+            self.assertAlmostEqual(paged["move_seconds"], move)
+            self.assertAlmostEqual(paged["steps_to_hide"], move / step)
+            self.assertAlmostEqual(paged["step_seconds"], step + move / steps)
+            self.assertAlmostEqual(
+                paged["wait_share"], move / (move + steps * step))
+        text = self.expect(run("plan", RECIPE, *FEW, *wide,
+                               f"--memory={limit}"), 0).stdout
+        self.assertIn("paged: a state comes in at 1.00 GB/s", text)
+
     def test_table_for_people_and_sizes_that_are_none(self):
         text = self.expect(run("plan", RECIPE, *FEW), 0).stdout
         self.assertIn("activations", text.splitlines()[0])
-        self.assertRegex(text.splitlines()[-1], r"^predicted peak of a step .*ratio")
+        self.assertRegex(text, r"(?m)^predicted peak of a step .*ratio")
+        self.assertRegex(text, r"(?m)^predicted time of a step .*GFLOP/s")
+        self.assertIn("assumed; --measure", text)
         for size in ("much", "12 apples", "-3GiB"):
             refused = self.expect(
                 run("plan", RECIPE, f"--memory={size}"), 2)
