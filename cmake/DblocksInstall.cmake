@@ -19,8 +19,8 @@ set(DBLOCKS_PUBLIC_HEADERS
     core/hash.h
     core/log.h
     core/mapped_file.h
-    core/moment_format.h
     core/random.h
+    core/state_format.h
     core/tensor_bytes.h
     memory/meter.h
     nn/block_network.h

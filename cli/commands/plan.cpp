@@ -138,6 +138,7 @@ Json block_json(const UnitPlan& p, int64_t index) {
           {"num_layers", p.num_layers},
           {"num_parameters", p.num_parameters},
           {"weights_bytes", p.weights_bytes},
+          {"unpacked_bytes", p.unpacked_bytes},
           {"gradient_bytes", p.gradient_bytes},
           {"moments_bytes", p.moments_bytes},
           {"average_bytes", p.average_bytes},
@@ -190,7 +191,7 @@ void print_blocks(const std::vector<UnitPlan>& plans) {
     print_line(fmt::format(
         "{:>5} {:>6} {:>10} {:>10} {:>10} {:>10} {:>10} {:>11} {:>10} {:>10} "
         "{:>10}",
-        i, p.num_layers, format_bytes(p.weights_bytes),
+        i, p.num_layers, format_bytes(p.weights_bytes + p.unpacked_bytes),
         format_bytes(p.gradient_bytes), format_bytes(p.moments_bytes),
         format_bytes(p.average_bytes), format_bytes(p.frozen_bytes),
         format_bytes(p.activation_bytes), format_bytes(p.head_bytes),

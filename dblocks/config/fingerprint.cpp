@@ -26,7 +26,7 @@ constexpr auto kWithoutEffect = std::to_array<std::string_view>(
 /// say nothing, so that older runs keep their fingerprint.
 constexpr auto kAddedLater = std::to_array<std::string_view>(
     {"task", "data.image_size", "data.image_channels", "dit.", "generation.",
-     "blocks.ownership.label_embedding", "optim.moments"});
+     "blocks.ownership.label_embedding", "optim.moments", "optim.weights"});
 
 /// Keys of the order of blocks.
 constexpr auto kOrder = std::to_array<std::string_view>(

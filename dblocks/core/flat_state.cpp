@@ -62,14 +62,16 @@ int64_t padded(int64_t count, MomentFormat moments) {
   return (count + multiple - 1) / multiple * multiple;
 }
 
-/// Of a state of `elements` numbers, without its gradient.
-int64_t bytes_of(int64_t elements, MomentFormat moments, bool has_average) {
+/// Of a state of `elements` numbers as it is stored.
+int64_t bytes_of(int64_t elements, StateFormat format, bool has_average) {
   constexpr auto kFloatBytes = static_cast<int64_t>(sizeof(float));
   const int64_t floats = elements * kFloatBytes;
-  const int64_t moment = moments == MomentFormat::kFp32
+  const int64_t moment = format.moments == MomentFormat::kFp32
                              ? floats
                              : elements + elements / kMomentBlock * kFloatBytes;
-  return floats * (has_average ? 2 : 1) + 2 * moment;
+  const int64_t weights =
+      format.weights == WeightFormat::kFp32 ? floats : floats / 2;
+  return weights + (has_average ? floats : 0) + 2 * moment;
 }
 
 std::string shape_text(const std::vector<int64_t>& shape) {
@@ -78,18 +80,21 @@ std::string shape_text(const std::vector<int64_t>& shape) {
 
 }  // namespace
 
-FlatState::FlatState(std::vector<NamedParameter> parameters,
-                     MomentFormat moments)
-    : moment_format_(moments) {
+FlatState::FlatState(std::vector<NamedParameter> parameters, StateFormat format)
+    : format_(format) {
   lay_out(parameters);
   const auto options =
       parameters.empty()
           ? at::TensorOptions(at::kFloat)
           : parameters.front().tensor.options().requires_grad(std::nullopt);
   c10::NoGradGuard no_grad;
-  const bool is_float = moments == MomentFormat::kFp32;
+  const bool is_float = format.moments == MomentFormat::kFp32;
   const auto moment_options = is_float ? options : options.dtype(at::kByte);
-  weights_ = at::empty({num_elements_}, options);
+  if (format.weights == WeightFormat::kBf16) {
+    stored_weights_ = at::empty({num_elements_}, options.dtype(at::kBFloat16));
+  } else {
+    weights_ = at::empty({num_elements_}, options);
+  }
   first_moment_ = at::empty({num_elements_}, moment_options);
   second_moment_ = at::empty({num_elements_}, moment_options);
   if (!is_float) {
@@ -101,14 +106,14 @@ FlatState::FlatState(std::vector<NamedParameter> parameters,
 }
 
 FlatState::FlatState(std::vector<NamedParameter> parameters,
-                     MomentFormat moments,
+                     StateFormat format,
                      const at::Tensor& storage,
                      bool has_average,
                      Contents contents)
-    : moment_format_(moments) {
+    : format_(format) {
   lay_out(parameters);
   DBLOCKS_ASSERT(
-      storage.numel() >= bytes_of(num_elements_, moments, has_average),
+      storage.numel() >= bytes_of(num_elements_, format, has_average),
       "the storage of a state is too small");
   int64_t end = 0;
   const auto next = [&](int64_t count, at::ScalarType type) {
@@ -116,9 +121,13 @@ FlatState::FlatState(std::vector<NamedParameter> parameters,
     end += size;
     return storage.narrow(0, end - size, size).view(type);
   };
-  const bool is_float = moments == MomentFormat::kFp32;
+  const bool is_float = format.moments == MomentFormat::kFp32;
   const at::ScalarType moment_type = is_float ? at::kFloat : at::kByte;
-  weights_ = next(num_elements_, at::kFloat);
+  if (format.weights == WeightFormat::kBf16) {
+    stored_weights_ = next(num_elements_, at::kBFloat16);
+  } else {
+    weights_ = next(num_elements_, at::kFloat);
+  }
   first_moment_ = next(num_elements_, moment_type);
   second_moment_ = next(num_elements_, moment_type);
   if (has_average) {
@@ -129,16 +138,19 @@ FlatState::FlatState(std::vector<NamedParameter> parameters,
     second_scales_ = next(num_elements_ / kMomentBlock, at::kFloat);
   }
   take_over(parameters, contents);
+  if (contents == Contents::kState) {
+    make_weights();
+  }
 }
 
 int64_t FlatState::storage_bytes(const std::vector<NamedParameter>& parameters,
-                                 MomentFormat moments,
+                                 StateFormat format,
                                  bool has_average) {
   int64_t elements = 0;
   for (const NamedParameter& p : parameters) {
-    elements += padded(p.tensor.numel(), moments);
+    elements += padded(p.tensor.numel(), format.moments);
   }
-  return bytes_of(elements, moments, has_average);
+  return bytes_of(elements, format, has_average);
 }
 
 /// Gives each parameter its place, and puts `parameters` into that order.
@@ -149,7 +161,7 @@ void FlatState::lay_out(std::vector<NamedParameter>& parameters) {
     slots_.push_back(
         {p.name, p.tensor.sizes().vec(), num_elements_, p.tensor.numel()});
     num_parameters_ += p.tensor.numel();
-    num_elements_ += padded(p.tensor.numel(), moment_format_);
+    num_elements_ += padded(p.tensor.numel(), format_.moments);
     if (p.decayed) {
       num_decayed_ = num_elements_;
     }
@@ -162,8 +174,9 @@ void FlatState::lay_out(std::vector<NamedParameter>& parameters) {
 void FlatState::take_over(const std::vector<NamedParameter>& parameters,
                           Contents contents) {
   c10::NoGradGuard no_grad;
+  const at::Tensor& flat = buffer(Buffer::kWeights);
   if (contents == Contents::kNothing) {
-    weights_.zero_();
+    flat.zero_();
     first_moment_.zero_();
     second_moment_.zero_();
     if (first_scales_.defined()) {
@@ -173,12 +186,24 @@ void FlatState::take_over(const std::vector<NamedParameter>& parameters,
   }
   for (size_t i = 0; i < slots_.size(); ++i) {
     if (contents == Contents::kNothing) {
-      view_of(weights_, slots_[i]).copy_(parameters[i].tensor);
+      view_of(flat, slots_[i]).copy_(parameters[i].tensor);
     }
     attach_to_slot(parameters[i].tensor, i);
   }
   if (contents == Contents::kNothing && average_.defined()) {
-    average_.copy_(weights_);
+    average_.copy_(flat);
+  }
+}
+
+/// The float32 weights of a state in bf16.
+void FlatState::make_weights() {
+  if (weights_.defined()) {
+    return;
+  }
+  c10::NoGradGuard no_grad;
+  weights_ = stored_weights_.to(at::kFloat);
+  for (size_t i = 0; i < slots_.size(); ++i) {
+    attach_to_slot(attached_[i], i);
   }
 }
 
@@ -188,7 +213,9 @@ at::Tensor FlatState::view_of(const at::Tensor& flat, const Slot& slot) {
 
 void FlatState::attach_to_slot(const at::Tensor& parameter, size_t slot) {
   attached_[slot] = parameter;
-  attached_[slot].set_data(view_of(weights_, slots_[slot]));
+  if (weights_.defined()) {
+    attached_[slot].set_data(view_of(weights_, slots_[slot]));
+  }
   if (gradient_.defined()) {
     attached_[slot].mutable_grad() = view_of(gradient_, slots_[slot]);
   }
@@ -209,10 +236,13 @@ void FlatState::attach(const std::vector<NamedParameter>& parameters) {
 
 void FlatState::enable_average() {
   c10::NoGradGuard no_grad;
-  average_ = weights_.clone();
+  average_ = buffer(Buffer::kWeights)
+                 .to(at::kFloat, /*non_blocking=*/false,
+                     /*copy=*/true);
 }
 
 void FlatState::zero_gradient() {
+  make_weights();
   if (gradient_.defined()) {
     gradient_.zero_();
     return;
@@ -224,17 +254,23 @@ void FlatState::zero_gradient() {
   }
 }
 
-void FlatState::release_gradient() {
+void FlatState::release_workspace() {
   for (at::Tensor& parameter : attached_) {
     parameter.mutable_grad() = at::Tensor();
+    if (stored_weights_.defined()) {
+      parameter.set_data(at::empty({0}, parameter.options()));
+    }
   }
   gradient_ = at::Tensor();
+  if (stored_weights_.defined()) {
+    weights_ = at::Tensor();
+  }
 }
 
 const at::Tensor& FlatState::buffer(Buffer which) const {
   switch (which) {
     case Buffer::kWeights:
-      return weights_;
+      return stored_weights_.defined() ? stored_weights_ : weights_;
     case Buffer::kFirstMoment:
       return first_moment_;
     case Buffer::kSecondMoment:
@@ -305,9 +341,13 @@ void FlatState::load(Buffer which,
                   dtype_name(it->dtype), shape_text(it->shape));
     std::memcpy(base + part.offset, it->bytes.data(), it->bytes.size());
   }
+  c10::NoGradGuard no_grad;
   if (!flat.is_cpu()) {
-    c10::NoGradGuard no_grad;
     at::Tensor(flat).copy_(host);
+  }
+  if (which == Buffer::kWeights && stored_weights_.defined() &&
+      weights_.defined()) {
+    weights_.copy_(stored_weights_);
   }
 }
 

@@ -11,7 +11,7 @@
 #include <string>
 #include <vector>
 
-#include "dblocks/core/moment_format.h"
+#include "dblocks/core/state_format.h"
 #include "dblocks/core/tensor_bytes.h"
 
 namespace dblocks {
@@ -24,9 +24,13 @@ struct NamedParameter {
 };
 
 /// Weights, gradient and moments of one set of parameters in flat buffers, all
-/// float32 but for moments in another format. Taking a set over copies its
+/// float32 but for those in another format. Taking a set over copies its
 /// values in and re-points each parameter and its gradient to views of the
 /// buffers, so that a backward pass writes straight into them.
+///
+/// *Weights in bf16*: weights() are float32 still, and hold numbers of bfloat16
+/// alone; stored_weights() are the same numbers in two bytes, and are what is
+/// saved, loaded and part of a storage.
 ///
 /// *Layout*: decayed parameters first, then the rest, each in the order given
 /// and starting at a multiple of 16 elements, or of kMomentBlock with 8-bit
@@ -44,28 +48,32 @@ class FlatState {
   /// Requires: float32 parameters on one device, names without repeats. An
   /// empty set is allowed.
   explicit FlatState(std::vector<NamedParameter> parameters,
-                     MomentFormat moments = MomentFormat::kFp32);
+                     StateFormat format = {});
 
   /// The same in memory of the caller's: weights, both moments and, where there
   /// are any, average and scales, one after the other from its start. The
-  /// gradient is made by zero_gradient().
+  /// gradient is made by zero_gradient(), and so are, with Contents::kNothing,
+  /// the float32 weights of a state in bf16: until then the parameters keep
+  /// their own values.
   /// *Shapes*: storage: [at least storage_bytes()] uint8, on the device that
   /// trains.
   FlatState(std::vector<NamedParameter> parameters,
-            MomentFormat moments,
+            StateFormat format,
             const at::Tensor& storage,
             bool has_average,
             Contents contents);
 
   /// Bytes of that storage.
   static int64_t storage_bytes(const std::vector<NamedParameter>& parameters,
-                               MomentFormat moments,
+                               StateFormat format,
                                bool has_average);
 
   const at::Tensor& weights() const { return weights_; }
-  /// Undefined between release_gradient() and zero_gradient().
+  /// bfloat16; undefined unless the format says so.
+  const at::Tensor& stored_weights() const { return stored_weights_; }
+  /// Undefined between release_workspace() and zero_gradient().
   const at::Tensor& gradient() const { return gradient_; }
-  MomentFormat moment_format() const { return moment_format_; }
+  MomentFormat moment_format() const { return format_.moments; }
   /// float32, or the codes of 8-bit moments: uint8, see optim::DynamicCode.
   const at::Tensor& first_moment() const { return first_moment_; }
   const at::Tensor& second_moment() const { return second_moment_; }
@@ -83,10 +91,13 @@ class FlatState {
   /// Starts an average at the present weights.
   void enable_average();
 
-  /// Sets the gradient buffer to zero; makes it if there is none.
+  /// Sets the gradient buffer to zero; makes it, and weights in float32, if
+  /// there are none.
   void zero_gradient();
-  /// Frees the gradient buffer: an idle state needs none.
-  void release_gradient();
+  /// Frees the gradient buffer and what weights in bf16 have in float32: an
+  /// idle state needs neither. The parameters of a state in bf16 are then empty
+  /// until zero_gradient().
+  void release_workspace();
 
   /// Elements, padding included, that weight decay applies to; they come first.
   int64_t num_decayed() const { return num_decayed_; }
@@ -143,6 +154,7 @@ class FlatState {
   void lay_out(std::vector<NamedParameter>& parameters);
   void take_over(const std::vector<NamedParameter>& parameters,
                  Contents contents);
+  void make_weights();
   void attach_to_slot(const at::Tensor& parameter, size_t slot);
   static at::Tensor view_of(const at::Tensor& flat, const Slot& slot);
 
@@ -151,8 +163,9 @@ class FlatState {
   int64_t num_elements_ = 0;
   int64_t num_decayed_ = 0;
   int64_t num_parameters_ = 0;
-  MomentFormat moment_format_;
+  StateFormat format_;
   at::Tensor weights_, gradient_, first_moment_, second_moment_, average_;
+  at::Tensor stored_weights_;
   at::Tensor first_scales_, second_scales_;
   std::array<at::Tensor, 6> host_copies_;  // of buffers on other devices
 };

@@ -24,6 +24,7 @@ enum class RandomPurpose : uint32_t {
   kAnchor = 9,
   kTargetTable = 10,
   kLabelDropout = 11,
+  kWeightRounding = 12,
 };
 
 /// A stream of random numbers keyed by (seed, purpose, a, b): Philox4x32-10,

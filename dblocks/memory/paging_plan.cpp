@@ -17,7 +17,8 @@ PagingPlan plan_paging(std::span<const UnitPlan> units,
         unit.weights_bytes + unit.moments_bytes + unit.average_bytes;
     plan.state_bytes = std::max(plan.state_bytes, state);
     plan.step_bytes = std::max(plan.step_bytes, unit.peak_bytes - state);
-    weights = std::max(weights, unit.weights_bytes);
+    // First weights are made in fp32.
+    weights = std::max({weights, unit.weights_bytes, unit.unpacked_bytes});
   }
   const auto peak = [&](int64_t num_arenas) {
     return program_bytes + plan.step_bytes + num_arenas * plan.state_bytes +

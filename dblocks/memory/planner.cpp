@@ -47,7 +47,7 @@ struct OwnedParameters {
 
 OwnedParameters no_parameters(const StepShape& s) {
   OwnedParameters p;
-  if (s.moments == MomentFormat::kInt8) {
+  if (s.format.moments == MomentFormat::kInt8) {
     p.owned.slot = p.shared.slot = kMomentBlock;
   }
   return p;
@@ -457,11 +457,13 @@ UnitPlan plan_unit(const StepShape& whole, const UnitShape& unit) {
       parameters_of(shape, unit.num_layers, unit.has_stem);
   const int64_t elements = own.owned.elements + own.shared.elements;
   const int64_t flat = kFloat * elements;
+  const bool is_packed = shape.format.weights == WeightFormat::kBf16;
   UnitPlan plan{.num_layers = unit.num_layers,
                 .num_parameters = own.owned.count + own.shared.count,
-                .weights_bytes = flat,
+                .weights_bytes = is_packed ? flat / 2 : flat,
+                .unpacked_bytes = is_packed ? flat : 0,
                 .gradient_bytes = flat,
-                .moments_bytes = moments_bytes(shape.moments, elements),
+                .moments_bytes = moments_bytes(shape.format.moments, elements),
                 .average_bytes = shape.has_average ? flat : 0,
                 .frozen_bytes = frozen_bytes(shape, unit, own)};
   Operations list{{.kept = waiting_bytes(whole)}};

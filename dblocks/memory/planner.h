@@ -12,7 +12,7 @@
 #include <vector>
 
 #include "dblocks/blocks/options.h"
-#include "dblocks/core/moment_format.h"
+#include "dblocks/core/state_format.h"
 
 namespace dblocks::memory {
 
@@ -36,7 +36,7 @@ struct StepShape {
   bool has_average = false;   ///< whether weights are averaged
   int64_t micro_batch = 0;    ///< samples at once; 0 = batch_size
   bool recompute = false;     ///< all layers of a unit but its last
-  MomentFormat moments = MomentFormat::kFp32;
+  StateFormat format = {};
   blocks::OwnershipOptions ownership;  ///< of a denoising network's parts
 
   /// Whether it is a diffusion transformer, which denoises whole images.
@@ -61,7 +61,8 @@ struct UnitShape {
 struct UnitPlan {
   int64_t num_layers = 0;
   int64_t num_parameters = 0;  ///< trained scalars, shared parts included
-  int64_t weights_bytes = 0;
+  int64_t weights_bytes = 0;   ///< as they are stored
+  int64_t unpacked_bytes = 0;  ///< in fp32 besides, where stored in bf16
   int64_t gradient_bytes = 0;
   int64_t moments_bytes = 0;
   int64_t average_bytes = 0;
@@ -73,8 +74,8 @@ struct UnitPlan {
 
   /// Weights, gradient, moments, average and frozen parts.
   int64_t state_bytes() const {
-    return weights_bytes + gradient_bytes + moments_bytes + average_bytes +
-           frozen_bytes;
+    return weights_bytes + unpacked_bytes + gradient_bytes + moments_bytes +
+           average_bytes + frozen_bytes;
   }
 };
 

@@ -85,10 +85,12 @@ void add_outer_parts(const StepShape& s,
 double optimizer_bytes(const StepShape& s) {
   const double zero_and_norm = 2 * kFloat;
   // Weights are read and written, the gradient is read.
-  const double adamw = s.moments == MomentFormat::kFp32
+  const double adamw = s.format.moments == MomentFormat::kFp32
                            ? 7 * kFloat
                            : 3 * kFloat + 4 + 4 * kFloat / kMomentBlock;
-  return zero_and_norm + adamw + (s.has_average ? 3 * kFloat : 0);
+  const double rounding =
+      s.format.weights == WeightFormat::kFp32 ? 0 : 2.5 * kFloat;
+  return zero_and_norm + adamw + rounding + (s.has_average ? 3 * kFloat : 0);
 }
 
 double pass_bytes(StepShape s, const UnitShape& unit) {
@@ -99,7 +101,7 @@ double pass_bytes(StepShape s, const UnitShape& unit) {
   const UnitPlan plan = plan_unit(s, unit);
   const auto kept =
       static_cast<double>(plan.activation_bytes + plan.head_bytes);
-  const auto weights = static_cast<double>(plan.weights_bytes);
+  const auto weights = static_cast<double>(plan.gradient_bytes);
   constexpr double kGradient = 4;  // made, read, its sum read and written
   return passes *
          ((4 + recompute) * kept + (2 + recompute + kGradient) * weights);

@@ -21,6 +21,7 @@ struct AdamWStep {
   double eps = 1e-8;
   double gradient_scale = 1.0;  ///< multiplies the gradient; see clip_scale
   int64_t step = 1;             ///< this update's number; the first is 1
+  uint32_t rounding_key = 0;    ///< of weights in bf16; see round_weights
 };
 
 /// A block's buffers, all of one length. The first `decayed_count` weights are

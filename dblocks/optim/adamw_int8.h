@@ -8,7 +8,7 @@
 #include <cstdint>
 #include <span>
 
-#include "dblocks/core/moment_format.h"
+#include "dblocks/core/state_format.h"
 #include "dblocks/optim/adamw.h"
 #include "dblocks/optim/parallel_for.h"
 

@@ -7,7 +7,7 @@
 #include <span>
 
 #include "dblocks/core/fields.h"
-#include "dblocks/core/moment_format.h"
+#include "dblocks/core/state_format.h"
 
 namespace dblocks::optim {
 
@@ -58,10 +58,16 @@ struct OptimOptions {
   WeightDecayOn weight_decay_on = WeightDecayOn::kMatrices;
   /// How both moments are stored; int8 takes a quarter of the memory.
   MomentFormat moments = MomentFormat::kFp32;
+  /// How the weights are stored; bf16 takes half the memory.
+  WeightFormat weights = WeightFormat::kFp32;
   /// Decay of the running average of the weights, in [0, 1); 0 = none kept.
   double ema_decay = 0;
   /// Whether evaluation and merging read the averaged weights.
   bool ema_evaluate = false;
+
+  StateFormat state_format() const {
+    return {.moments = moments, .weights = weights};
+  }
 };
 
 inline void visit_fields(FieldVisitor& visitor, OptimOptions& options) {
@@ -96,6 +102,11 @@ inline void visit_fields(FieldVisitor& visitor, OptimOptions& options) {
                  "How AdamW's moments are stored: int8 takes 2 bytes a weight "
                  "for both instead of 8, rounded."},
                 options.moments);
+  visitor.field({"weights", "",
+                 "How weights are stored: bf16 takes 2 bytes instead of 4, "
+                 "rounded stochastically after every update; the block that "
+                 "trains has them in fp32 too."},
+                options.weights);
   visitor.field({"ema_decay", "",
                  "Decay per step of the running average of the weights; 0 = "
                  "none kept."},

@@ -87,12 +87,16 @@ uint64_t dropout_seed(const tasks::StepKey& key) {
 optim::AdamWStep adamw_step(const StepOptions& options,
                             const tasks::StepKey& key) {
   const optim::OptimOptions& optim = options.optim;
-  return {.learning_rate =
-              optim::learning_rate(optim, key.step, options.total_steps),
-          .weight_decay = optim.weight_decay,
-          .beta1 = optim.beta1,
-          .beta2 = optim.beta2,
-          .eps = optim.eps};
+  return {
+      .learning_rate =
+          optim::learning_rate(optim, key.step, options.total_steps),
+      .weight_decay = optim.weight_decay,
+      .beta1 = optim.beta1,
+      .beta2 = optim.beta2,
+      .eps = optim.eps,
+      .rounding_key = static_cast<uint32_t>(mix_seed(
+          key.seed, RandomPurpose::kWeightRounding,
+          static_cast<uint64_t>(key.unit), static_cast<uint64_t>(key.step)))};
 }
 
 void check_finite(const StepResult& result, const tasks::StepKey& key) {

@@ -77,7 +77,8 @@ UpdateFactors update_factors(const optim::AdamWStep& step) {
           .step_size = f.step_size,
           .root_correction2 = f.root_correction2,
           .eps = f.eps,
-          .skip = 0};
+          .skip = 0,
+          .rounding_key = step.rounding_key};
 }
 
 const double* start_gradient_norm(const FlatState& state, at::Tensor& scratch) {
@@ -101,6 +102,7 @@ void start_update(FlatState& state,
       .second_moment = elements<void>(state.second_moment()),
       .first_scales = elements(state.first_scales()),
       .second_scales = elements(state.second_scales()),
+      .stored_weights = elements<uint16_t>(state.stored_weights()),
       .average = ema_decay > 0 ? elements(state.average()) : nullptr,
       .average_step = static_cast<float>(1 - ema_decay),
       .count = state.num_elements(),

@@ -4,7 +4,7 @@
 #include <cstdint>
 #include <vector>
 
-#include "dblocks/core/moment_format.h"
+#include "dblocks/core/state_format.h"
 #include "dblocks/train/run_setup.h"
 
 namespace dblocks::train {

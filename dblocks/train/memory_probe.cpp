@@ -23,7 +23,7 @@ StepMemory measure_unit(const RunSetup& setup,
     shared = std::make_unique<FlatState>(
         parameters_of(*task.make_unit(0), blocks::Ownership::kShared,
                       setup.optim.weight_decay_on),
-        setup.optim.moments);
+        setup.optim.state_format());
   }
   UnitState state(task.make_unit(unit), setup.optim, shared.get(), at::kCPU);
   StepMemory result{.unit = unit,

@@ -21,7 +21,7 @@ memory::StepShape dit_shape(const RunSetup& setup) {
           .has_average = setup.optim.ema_decay > 0,
           .micro_batch = setup.train.micro_batch,
           .recompute = setup.task.recompute,
-          .moments = setup.optim.moments,
+          .format = setup.optim.state_format(),
           .ownership = is_block ? setup.task.blocks.ownership
                                 : blocks::OwnershipOptions{},
           .generates_images = true};
@@ -53,7 +53,7 @@ memory::StepShape step_shape(const RunSetup& setup) {
           .has_average = setup.optim.ema_decay > 0,
           .micro_batch = setup.train.micro_batch,
           .recompute = setup.task.recompute,
-          .moments = setup.optim.moments,
+          .format = setup.optim.state_format(),
           .ownership = setup.task.blocks.ownership};
 }
 

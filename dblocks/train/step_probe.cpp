@@ -42,7 +42,7 @@ std::unique_ptr<FlatState> shared_state(const RunSetup& setup,
   auto shared = std::make_unique<FlatState>(
       parameters_of(*unit, blocks::Ownership::kShared,
                     setup.optim.weight_decay_on),
-      setup.optim.moments);
+      setup.optim.state_format());
   if (setup.optim.ema_decay > 0) {
     shared->enable_average();
   }
@@ -60,8 +60,10 @@ void reset_peak(at::Device device) {
 int64_t travelling_bytes(const FlatState& state) {
   int64_t bytes = 0;
   for (const at::Tensor& tensor :
-       {state.weights(), state.first_moment(), state.second_moment(),
-        state.first_scales(), state.second_scales(), state.average()}) {
+       {state.stored_weights().defined() ? state.stored_weights()
+                                         : state.weights(),
+        state.first_moment(), state.second_moment(), state.first_scales(),
+        state.second_scales(), state.average()}) {
     bytes += tensor.defined() ? static_cast<int64_t>(tensor.nbytes()) : 0;
   }
   return bytes;

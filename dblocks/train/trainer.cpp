@@ -215,7 +215,7 @@ class Trainer::Impl {
     shared_ = std::make_unique<FlatState>(
         parameters_of(*unit, blocks::Ownership::kShared,
                       setup_.optim.weight_decay_on),
-        setup_.optim.moments);
+        setup_.optim.state_format());
     if (setup_.optim.ema_decay > 0) {
       shared_->enable_average();
     }
@@ -448,7 +448,7 @@ class Trainer::Impl {
       found->second->rest();
     }
     windows_[unit] = resident_->window();
-    resident_->owned().release_gradient();
+    resident_->owned().release_workspace();
     using Use = memory::Pager::Use;
     Use use = steps_[unit] != step_at_load_ ? Use::kChanged : Use::kRead;
     if (is_last_step(unit) &&

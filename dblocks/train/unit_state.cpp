@@ -124,13 +124,14 @@ void load_parameters(const std::vector<tasks::UnitParameter>& parameters,
   const SafetensorsFile file(path);
   for (const tasks::UnitParameter& p : parameters) {
     const at::Tensor saved = as_tensor(file.at(p.name));
-    DBLOCKS_CHECK(
-        saved.scalar_type() == at::kFloat && saved.sizes() == p.tensor.sizes(),
-        CheckpointError,
-        "[checkpoint] {}: tensor '{}' has another type or shape than "
-        "this recipe's network",
-        path.string(), p.name);
-    at::Tensor(p.tensor).set_data(saved.to(p.tensor.device()));
+    DBLOCKS_CHECK((saved.scalar_type() == at::kFloat ||
+                   saved.scalar_type() == at::kBFloat16) &&
+                      saved.sizes() == p.tensor.sizes(),
+                  CheckpointError,
+                  "[checkpoint] {}: tensor '{}' has another type or shape than "
+                  "this recipe's network",
+                  path.string(), p.name);
+    at::Tensor(p.tensor).set_data(saved.to(p.tensor.device(), at::kFloat));
   }
 }
 
@@ -138,7 +139,7 @@ int64_t storage_bytes(tasks::Unit& unit, const optim::OptimOptions& options) {
   return FlatState::storage_bytes(
       parameters_of(unit, blocks::Ownership::kPerBlock,
                     options.weight_decay_on),
-      options.moments, options.ema_decay > 0);
+      options.state_format(), options.ema_decay > 0);
 }
 
 UnitState::UnitState(std::unique_ptr<tasks::Unit> unit,
@@ -146,8 +147,8 @@ UnitState::UnitState(std::unique_ptr<tasks::Unit> unit,
                      FlatState* shared,
                      at::Device device)
     : unit_(std::move(unit)), shared_(shared) {
-  owned_ =
-      std::make_unique<FlatState>(prepare(options, device), options.moments);
+  owned_ = std::make_unique<FlatState>(prepare(options, device),
+                                       options.state_format());
   if (options.ema_decay > 0) {
     owned_->enable_average();
   }
@@ -160,9 +161,9 @@ UnitState::UnitState(std::unique_ptr<tasks::Unit> unit,
                      const at::Tensor& storage,
                      FlatState::Contents contents)
     : unit_(std::move(unit)), shared_(shared) {
-  owned_ =
-      std::make_unique<FlatState>(prepare(options, device), options.moments,
-                                  storage, options.ema_decay > 0, contents);
+  owned_ = std::make_unique<FlatState>(prepare(options, device),
+                                       options.state_format(), storage,
+                                       options.ema_decay > 0, contents);
 }
 
 /// Does all but the owned state; returns the parameters of that.

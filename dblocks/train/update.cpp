@@ -2,6 +2,7 @@
 #include "dblocks/train/update.h"
 
 #include <ATen/Parallel.h>
+#include <ATen/ops/arange.h>
 #include <ATen/ops/bucketize.h>
 #include <ATen/ops/empty.h>
 #include <ATen/ops/empty_like.h>
@@ -22,6 +23,7 @@
 #include "dblocks/optim/dynamic_code.h"
 #include "dblocks/optim/ema.h"
 #include "dblocks/optim/gradient_norm.h"
+#include "dblocks/optim/weight_rounding.h"
 #include "dblocks/train/device_update.h"
 
 namespace dblocks::train {
@@ -53,6 +55,37 @@ void adamw_int8_update(FlatState& state, const optim::AdamWStep& step) {
                          elements(state.second_scales())},
        .decayed_count = state.num_decayed()},
       run_on_torch_threads);
+}
+
+/// Where weights are stored in bf16: rounds and stores them.
+void store_weights(FlatState& state, const optim::AdamWStep& step) {
+  if (state.stored_weights().defined()) {
+    optim::round_weights(elements(state.weights()),
+                         elements<uint16_t>(state.stored_weights()),
+                         step.rounding_key, run_on_torch_threads);
+  }
+}
+
+/// The twin of store_weights() for any device: adds to each weight, as whole
+/// numbers, the bits that rounding_bits() gives, and cuts off the lower half.
+void store_weights_composed(FlatState& state, const optim::AdamWStep& step) {
+  if (!state.stored_weights().defined()) {
+    return;
+  }
+  constexpr int64_t kMask = 0xFFFFFFFF;
+  at::Tensor h = at::arange(state.num_elements(),
+                            state.weights().options().dtype(at::kLong))
+                     .mul_(int64_t{0x9E3779B1})
+                     .add_(int64_t{step.rounding_key})
+                     .bitwise_and_(kMask);
+  h = (h ^ h.__rshift__(16)).mul_(int64_t{0x85EBCA6B}).bitwise_and_(kMask);
+  h = (h ^ h.__rshift__(13)).mul_(int64_t{0xC2B2AE35}).bitwise_and_(kMask);
+  h = (h ^ h.__rshift__(16)).bitwise_and_(int64_t{0xFFFF});
+  const at::Tensor bits =
+      state.weights().view(at::kInt).to(at::kLong).add_(h).bitwise_and_(
+          ~int64_t{0xFFFF});
+  at::Tensor(state.weights()).copy_(bits.to(at::kInt).view(at::kFloat));
+  at::Tensor(state.stored_weights()).copy_(state.weights());
 }
 
 at::Tensor on_device(std::span<const float> numbers, at::Device device) {
@@ -149,15 +182,16 @@ void adamw_update(FlatState& state, const optim::AdamWStep& step) {
   }
   if (state.moment_format() == MomentFormat::kInt8) {
     adamw_int8_update(state, step);
-    return;
+  } else {
+    optim::adamw_update(step,
+                        {.weights = elements(state.weights()),
+                         .gradient = elements(state.gradient()),
+                         .first_moment = elements(state.first_moment()),
+                         .second_moment = elements(state.second_moment()),
+                         .decayed_count = state.num_decayed()},
+                        run_on_torch_threads);
   }
-  optim::adamw_update(step,
-                      {.weights = elements(state.weights()),
-                       .gradient = elements(state.gradient()),
-                       .first_moment = elements(state.first_moment()),
-                       .second_moment = elements(state.second_moment()),
-                       .decayed_count = state.num_decayed()},
-                      run_on_torch_threads);
+  store_weights(state, step);
 }
 
 void update_state(FlatState& state,
@@ -185,6 +219,7 @@ void adamw_update_composed(FlatState& state, const optim::AdamWStep& step) {
   c10::NoGradGuard no_grad;
   if (state.moment_format() == MomentFormat::kInt8) {
     adamw_int8_update_composed(state, step);
+    store_weights_composed(state, step);
     return;
   }
   const double correction1 = 1 - std::pow(step.beta1, step.step);
@@ -200,6 +235,7 @@ void adamw_update_composed(FlatState& state, const optim::AdamWStep& step) {
   v.mul_(step.beta2).addcmul_(g, g, 1 - step.beta2);
   at::sqrt_out(scale, v).div_(std::sqrt(correction2)).add_(step.eps);
   weights.addcdiv_(m, scale, -step.learning_rate / correction1);
+  store_weights_composed(state, step);
 }
 
 void ema_update(FlatState& state, double decay) {

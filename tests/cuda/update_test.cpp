@@ -16,11 +16,11 @@ namespace {
 
 class CudaUpdateTest : public dblocks::testing::CudaTest {
  protected:
-  static FlatState random_state(MomentFormat moments, at::Device device) {
+  static FlatState random_state(StateFormat format, at::Device device) {
     at::manual_seed(3);
     FlatState state({{"a", at::randn({700, 33}).to(device), true},
                      {"b", at::randn({129}).to(device), false}},
-                    moments);
+                    format);
     state.enable_average();
     return state;
   }
@@ -32,16 +32,25 @@ class CudaUpdateTest : public dblocks::testing::CudaTest {
 };
 
 TEST_F(CudaUpdateTest, UpdatesHaveTheBitsOfTheCpu) {
-  for (const MomentFormat moments :
-       {MomentFormat::kFp32, MomentFormat::kInt8}) {
-    SCOPED_TRACE(enum_name(moments));
-    FlatState cpu = random_state(moments, at::kCPU);
-    FlatState cuda = random_state(moments, cuda_);
+  using Moments = MomentFormat;
+  using Weights = WeightFormat;
+  for (const StateFormat format :
+       {StateFormat{Moments::kFp32, Weights::kFp32},
+        StateFormat{Moments::kInt8, Weights::kFp32},
+        StateFormat{Moments::kFp32, Weights::kBf16},
+        StateFormat{Moments::kInt8, Weights::kBf16}}) {
+    SCOPED_TRACE(enum_name(format.moments));
+    SCOPED_TRACE(enum_name(format.weights));
+    FlatState cpu = random_state(format, at::kCPU);
+    FlatState cuda = random_state(format, cuda_);
     at::manual_seed(8);
     for (int64_t step = 1; step <= 20; ++step) {
       draw_gradient(cpu, cuda);
       const optim::AdamWStep settings{
-          .weight_decay = 0.1, .gradient_scale = 0.7, .step = step};
+          .weight_decay = 0.1,
+          .gradient_scale = 0.7,
+          .step = step,
+          .rounding_key = static_cast<uint32_t>(77 * step)};
       update_state(cpu, settings, 0.9);
       update_state(cuda, settings, 0.9);
     }
@@ -49,7 +58,10 @@ TEST_F(CudaUpdateTest, UpdatesHaveTheBitsOfTheCpu) {
     EXPECT_TRUE(cuda.first_moment().cpu().equal(cpu.first_moment()));
     EXPECT_TRUE(cuda.second_moment().cpu().equal(cpu.second_moment()));
     EXPECT_TRUE(cuda.average().cpu().equal(cpu.average()));
-    if (moments == MomentFormat::kInt8) {
+    if (format.weights == WeightFormat::kBf16) {
+      EXPECT_TRUE(cuda.stored_weights().cpu().equal(cpu.stored_weights()));
+    }
+    if (format.moments == MomentFormat::kInt8) {
       EXPECT_TRUE(cuda.first_scales().cpu().equal(cpu.first_scales()));
       EXPECT_TRUE(cuda.second_scales().cpu().equal(cpu.second_scales()));
     }
@@ -57,8 +69,8 @@ TEST_F(CudaUpdateTest, UpdatesHaveTheBitsOfTheCpu) {
 }
 
 TEST_F(CudaUpdateTest, NormIsThatOfTheCpu) {
-  FlatState cpu = random_state(MomentFormat::kFp32, at::kCPU);
-  FlatState cuda = random_state(MomentFormat::kFp32, cuda_);
+  FlatState cpu = random_state({}, at::kCPU);
+  FlatState cuda = random_state({}, cuda_);
   draw_gradient(cpu, cuda);
   const double expected = gradient_norm(cpu);
   EXPECT_NEAR(gradient_norm(cuda), expected, 1e-12 * expected);

@@ -90,11 +90,15 @@ TEST(StepWorkTest, OptimizerTrafficFollowsTheMoments) {
       static_cast<double>(plan_unit(shape, {.num_layers = 3}).num_parameters);
   // Zeroed, its norm taken; then w, g, m, v read and w, m, v written.
   EXPECT_EQ(fp32.optimizer_bytes, (4 + 4 + 7 * 4) * parameters);
-  shape.moments = MomentFormat::kInt8;
+  shape.format.moments = MomentFormat::kInt8;
   const StepWork int8 = work_of(shape, {.num_layers = 3});
   // Two codes of a byte each way, and two scales for 256 parameters.
   EXPECT_EQ(int8.optimizer_bytes,
             (4 + 4 + 3 * 4 + 4 + 4 * 4.0 / 256) * parameters);
+  // Weights are read and written again, and written in two bytes.
+  shape.format = {.weights = WeightFormat::kBf16};
+  const StepWork bf16 = work_of(shape, {.num_layers = 3});
+  EXPECT_EQ(bf16.optimizer_bytes, fp32.optimizer_bytes + 10 * parameters);
 }
 
 TEST(RooflineTest, TheSlowerBoundDecides) {

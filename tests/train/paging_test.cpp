@@ -114,7 +114,9 @@ INSTANTIATE_TEST_SUITE_P(
 TEST(PagingTest, AllThatAStateHoldsTravelsWithIt) {
   RunSetup with_int8 = toy_setup();
   with_int8.optim.moments = MomentFormat::kInt8;
-  for (RunSetup setup : {with_int8, testing::generation_setup()}) {
+  RunSetup with_bf16 = toy_setup();
+  with_bf16.optim.weights = WeightFormat::kBf16;
+  for (RunSetup setup : {with_int8, with_bf16, testing::generation_setup()}) {
     TemporaryFolder folder;
     train_toy(setup, folder.path() / "sequential");
     setup.train.schedule = TrainingSchedule::kAlternating;

@@ -83,6 +83,26 @@ TEST(ResidencyTest, EightBitMomentsBringSixteenBytesAWeightToTen) {
   EXPECT_NEAR(bytes_a_weight(MomentFormat::kInt8), 10.03, 0.03);
 }
 
+TEST(ResidencyTest, AnIdleBlockInBf16WithEightBitMomentsTakesFourBytesAWeight) {
+  RunSetup setup = with_layers(2, 1);
+  setup.task.shape.options.width = 256;
+  setup.task.shape.options.mlp_width = 512;
+  setup.optim.ema_decay = 0;
+  setup.optim.weights = WeightFormat::kBf16;
+  setup.optim.moments = MomentFormat::kInt8;
+  const std::unique_ptr<tasks::Task> task = tasks::make_task(setup.task);
+  const std::unique_ptr<tasks::Unit> unit = task->make_unit(0);
+  int64_t parameters = 0;
+  for (const NamedParameter& p : parameters_of(
+           *unit, blocks::Ownership::kPerBlock, setup.optim.weight_decay_on)) {
+    parameters += p.tensor.numel();
+  }
+  // 2 for the weight, 1 and 4 / 256 for each moment; padding of vectors.
+  EXPECT_NEAR(static_cast<double>(storage_bytes(*unit, setup.optim)) /
+                  static_cast<double>(parameters),
+              4.03, 0.03);
+}
+
 TEST(ResidencyTest, ResumingTakesNoMoreMemoryThanTraining) {
   memory::install_cpu_meter();
   RunSetup setup = with_layers(3, 3);

@@ -161,6 +161,22 @@ TEST(SamenessTest, EightBitMomentsResumeExactlyToo) {
   }
 }
 
+TEST(SamenessTest, WeightsInBf16ResumeExactlyToo) {
+  for (RunSetup setup : {toy_setup(), shared_setup()}) {
+    TemporaryFolder folder;
+    setup.optim.weights = WeightFormat::kBf16;
+    setup.optim.ema_decay = 0.9;
+    train_toy(setup, folder.path() / "whole");
+    for (const int64_t stop : {3, 8, 17, -1}) {
+      train_toy(setup, folder.path() / "parts", {}, stop);
+    }
+    const auto whole = contents(setup, folder.path() / "whole");
+    EXPECT_EQ(contents(setup, folder.path() / "parts"), whole);
+    EXPECT_NE(whole.at("0/weights.safetensors").find("\"BF16\""),
+              std::string::npos);
+  }
+}
+
 TEST(SamenessTest, MomentsOfAnotherFormatAreRefused) {
   TemporaryFolder folder;
   RunSetup setup = toy_setup();

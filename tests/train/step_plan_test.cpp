@@ -174,6 +174,14 @@ const std::vector<Case>& cases() {
        }},
       {"8-bit moments",
        [](RunSetup& s) { s.optim.moments = MomentFormat::kInt8; }},
+      {"weights in bf16",
+       [](RunSetup& s) { s.optim.weights = WeightFormat::kBf16; }},
+      {"weights in bf16, 8-bit moments, average",
+       [](RunSetup& s) {
+         s.optim.weights = WeightFormat::kBf16;
+         s.optim.moments = MomentFormat::kInt8;
+         s.optim.ema_decay = 0.99;
+       }},
       {"8-bit moments, shared parts, width 96",
        [](RunSetup& s) {
          share_parts(s);

@@ -11,11 +11,11 @@
 namespace dblocks::train {
 namespace {
 
-FlatState random_state(MomentFormat moments = MomentFormat::kFp32) {
+FlatState random_state(StateFormat format = {}) {
   at::manual_seed(3);
   FlatState state(
       {{"a", at::randn({70, 33}), true}, {"b", at::randn({129}), false}},
-      moments);
+      format);
   state.gradient().copy_(at::randn({state.num_elements()}));
   return state;
 }
@@ -34,8 +34,8 @@ TEST(UpdateTest, FusedAndComposedOptimisersAgree) {
 }
 
 TEST(UpdateTest, FusedAndComposedOptimisersAgreeOnEightBitMoments) {
-  FlatState fused = random_state(MomentFormat::kInt8);
-  FlatState composed = random_state(MomentFormat::kInt8);
+  FlatState fused = random_state({.moments = MomentFormat::kInt8});
+  FlatState composed = random_state({.moments = MomentFormat::kInt8});
   for (int64_t step = 1; step <= 10; ++step) {
     const optim::AdamWStep settings{
         .weight_decay = 0.1, .gradient_scale = 0.7, .step = step};
@@ -55,8 +55,58 @@ TEST(UpdateTest, FusedAndComposedOptimisersAgreeOnEightBitMoments) {
   EXPECT_GT(share_equal(fused.second_moment(), composed.second_moment()), 0.99);
 }
 
+TEST(UpdateTest, FusedAndComposedUpdatesRoundWeightsInBf16Alike) {
+  for (const MomentFormat moments :
+       {MomentFormat::kFp32, MomentFormat::kInt8}) {
+    const StateFormat format{.moments = moments,
+                             .weights = WeightFormat::kBf16};
+    FlatState fused = random_state(format), composed = random_state(format);
+    const optim::AdamWStep settings{
+        .weight_decay = 0.1, .step = 1, .rounding_key = 0xDEADBEEF};
+    adamw_update(fused, settings);
+    adamw_update_composed(composed, settings);
+    // A weight that the two work out to a last bit apart may be rounded apart.
+    const auto equal = fused.weights().eq(composed.weights());
+    EXPECT_GT(equal.to(at::kDouble).mean().item<double>(), 0.995);
+    EXPECT_TRUE(fused.weights().eq(fused.stored_weights()).all().item<bool>());
+    EXPECT_TRUE(
+        composed.weights().eq(composed.stored_weights()).all().item<bool>());
+  }
+}
+
+TEST(UpdateTest, WeightsInBf16FollowStepsTooSmallForThem) {
+  FlatState state({{"a", at::ones({100000}), true}},
+                  {.weights = WeightFormat::kBf16});
+  state.gradient().fill_(1);
+  // 1 - 1e-4 lies a fortieth of the way to the next number of bfloat16 below.
+  for (int64_t step = 1; step <= 100; ++step) {
+    adamw_update(state, {.learning_rate = 1e-4,
+                         .weight_decay = 0,
+                         .step = step,
+                         .rounding_key = static_cast<uint32_t>(step)});
+  }
+  EXPECT_NEAR(state.weights().mean().item<double>(), 0.99, 1e-4);
+}
+
+TEST(UpdateTest, AnIdleStateInBf16KeepsTwoBytesAWeight) {
+  const at::Tensor weight = at::randn({64, 8});
+  const at::Tensor before = weight.clone();
+  FlatState state({{"a", weight, true}}, {.weights = WeightFormat::kBf16});
+  const at::Tensor rounded = before.to(at::kBFloat16).to(at::kFloat);
+  EXPECT_TRUE(weight.equal(rounded));
+  state.release_workspace();
+  EXPECT_FALSE(state.weights().defined());
+  EXPECT_EQ(weight.numel(), 0);
+  EXPECT_EQ(state.stored_weights().nbytes(), 2U * 64 * 8);
+  const auto saved = state.tensors(FlatState::Buffer::kWeights);
+  EXPECT_EQ(saved.at(0).dtype, DType::kBF16);
+  state.zero_gradient();
+  EXPECT_TRUE(weight.equal(rounded));
+  EXPECT_EQ(weight.grad().sizes(), weight.sizes());
+}
+
 TEST(UpdateTest, EightBitMomentsShareNoScaleBetweenParameters) {
-  const FlatState state = random_state(MomentFormat::kInt8);
+  const FlatState state = random_state({.moments = MomentFormat::kInt8});
   // 2310 and 129 elements: 10 blocks and 1.
   EXPECT_EQ(state.num_elements(), 11 * kMomentBlock);
   EXPECT_EQ(state.num_decayed(), 10 * kMomentBlock);

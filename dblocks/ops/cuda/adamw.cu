@@ -3,6 +3,7 @@
 // without fused multiply-adds: the bits of optim/adamw.cpp.
 #include "dblocks/ops/cuda/device.cuh"
 #include "dblocks/ops/cuda/launches.h"
+#include "dblocks/ops/cuda/rounding.cuh"
 
 namespace dblocks::ops::cuda {
 namespace {
@@ -31,6 +32,10 @@ __global__ void adamw_kernel(FlatBuffers b, const UpdateFactors* factors) {
   update(w.y, m.y, v.y, gradient.y);
   update(w.z, m.z, v.z, gradient.z);
   update(w.w, m.w, v.w, gradient.w);
+  if (b.stored_weights != nullptr) {
+    w = {store_rounded(b, f, at, w.x), store_rounded(b, f, at + 1, w.y),
+         store_rounded(b, f, at + 2, w.z), store_rounded(b, f, at + 3, w.w)};
+  }
   store4(b.weights + at, w);
   store4(first, m);
   store4(second, v);

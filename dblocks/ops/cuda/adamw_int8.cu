@@ -4,6 +4,7 @@
 // optim/adamw_int8.cpp.
 #include "dblocks/ops/cuda/device.cuh"
 #include "dblocks/ops/cuda/launches.h"
+#include "dblocks/ops/cuda/rounding.cuh"
 
 namespace dblocks::ops::cuda {
 namespace {
@@ -58,8 +59,11 @@ __global__ void adamw_int8_kernel(FlatBuffers b,
   m = m + f.one_minus_beta1 * (g - m);
   v = v * f.beta2 + f.one_minus_beta2 * g * g;
   const float decay = at < b.decayed_count ? f.decay : 1.0f;
-  const float w = b.weights[at] * decay -
-                  f.step_size * (m / (sqrtf(v) / f.root_correction2 + f.eps));
+  float w = b.weights[at] * decay -
+            f.step_size * (m / (sqrtf(v) / f.root_correction2 + f.eps));
+  if (b.stored_weights != nullptr) {
+    w = store_rounded(b, f, at, w);
+  }
   b.weights[at] = w;
   if (b.average != nullptr) {
     const float a = b.average[at];

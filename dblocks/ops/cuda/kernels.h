@@ -16,7 +16,7 @@ namespace dblocks::ops::cuda {
 
 /// Grows whenever the table below changes, so that a library of another build
 /// is refused.
-inline constexpr int64_t kKernelsVersion = 1;
+inline constexpr int64_t kKernelsVersion = 2;
 
 enum class Element : int32_t { kFloat, kBf16 };
 
@@ -38,15 +38,17 @@ struct UpdateFactors {
   float decay, gradient_scale, one_minus_beta1, beta2, one_minus_beta2,
       step_size, root_correction2, eps;
   int32_t skip;
+  uint32_t rounding_key;  // of weights in bf16
 };
 
-/// A state's flat buffers; average may be null. The first `decayed_count`
-/// weights are decayed.
+/// A state's flat buffers; stored_weights (bfloat16) and average may be null.
+/// The first `decayed_count` weights are decayed.
 struct FlatBuffers {
   float* weights;
   const float* gradient;
   void *first_moment, *second_moment;   // float, or codes of 8 bits
   float *first_scales, *second_scales;  // of codes
+  uint16_t* stored_weights;
   float* average;
   float average_step;  // 1 - decay of the average
   int64_t count, decayed_count;

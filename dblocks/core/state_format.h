@@ -25,4 +25,23 @@ inline auto enum_names(MomentFormat) {
 /// Elements of 8-bit moments that share a scale.
 inline constexpr int64_t kMomentBlock = 256;
 
+/// How weights that are trained are stored.
+enum class WeightFormat {
+  kFp32,
+  kBf16,  ///< every update ends in stochastic rounding; no other copy is kept
+};
+
+inline constexpr auto kWeightFormatNames =
+    std::to_array<EnumName<WeightFormat>>(
+        {{WeightFormat::kFp32, "fp32"}, {WeightFormat::kBf16, "bf16"}});
+inline auto enum_names(WeightFormat) {
+  return std::span(kWeightFormatNames);
+}
+
+/// How a state is stored.
+struct StateFormat {
+  MomentFormat moments = MomentFormat::kFp32;
+  WeightFormat weights = WeightFormat::kFp32;
+};
+
 }  // namespace dblocks
