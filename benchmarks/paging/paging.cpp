@@ -3,7 +3,8 @@
 // itself can do, measured in the same process:
 //
 //   link     one state of a unit copied within memory, written to and read from
-//            a file in sequence (no hashes, past the page cache)
+//            a file in sequence, and written to one file while another is read
+//            (no hashes, past the page cache)
 //   pager    the same through memory::Pager with one arena: nothing but paging
 //   exposed  AdamW steps over the state of each unit in turn, with all states
 //   in
@@ -22,6 +23,7 @@
 #include <cstring>
 #include <filesystem>
 #include <functional>
+#include <future>
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <numeric>
@@ -195,7 +197,8 @@ Visits visit_all(const Arguments& arguments,
 Json measure(const Arguments& arguments) {
   const size_t size = arguments.state_mib << 20;
   const auto path = std::filesystem::path(arguments.folder) / "link";
-  std::vector<double> copied, written, read;
+  const auto other = std::filesystem::path(arguments.folder) / "link_2";
+  std::vector<double> copied, written, read, both;
   const Memory from(size), to(size);
   // In turn with the pager's own transfers, for other work on the machine to
   // slow both alike.
@@ -205,26 +208,36 @@ Json measure(const Arguments& arguments) {
     copied.push_back(seconds_since(start));
     written.push_back(raw_pass(path, from.bytes(), true));
     read.push_back(raw_pass(path, to.bytes(), false));
+    const auto start_both = Clock::now();
+    auto writing = std::async(
+        std::launch::async, [&] { return raw_pass(path, from.bytes(), true); });
+    raw_pass(other, to.bytes(), false);
+    writing.get();
+    both.push_back(seconds_since(start_both));
   };
-  raw_pass(path, from.bytes(), true);  // makes the file
+  // Makes the files.
+  raw_pass(path, from.bytes(), true);
+  raw_pass(other, from.bytes(), true);
   const Visits only = visit_all(arguments, 1, 0, measure_link);
   std::filesystem::remove(path);
+  std::filesystem::remove(other);
   Json json{{"state_bytes", size},
             {"units", arguments.units},
             {"memory_copy", rates(copied, size)},
             {"disk_write", rates(written, size)},
-            {"disk_read", rates(read, size)}};
+            {"disk_read", rates(read, size)},
+            {"disk_both_ways", rates(both, 2 * size)}};
   const auto mean = [](const std::vector<double>& values) {
     return std::accumulate(values.begin(), values.end(), 0.0) /
            static_cast<double>(values.size());
   };
   const double out = only.out_seconds, in = only.in_seconds;
   json["pager"] = {
-      {"write_gb_per_second", static_cast<double>(size) / out / 1e9},
-      {"read_gb_per_second", static_cast<double>(size) / in / 1e9},
-      {"write_share_of_disk", mean(written) / out},
-      {"read_share_of_disk", mean(read) / in},
-      {"swap_share_of_disk", (mean(written) + mean(read)) / (in + out)}};
+      {"seconds_per_swap", in + out},
+      {"gb_per_second", 2 * static_cast<double>(size) / (in + out) / 1e9},
+      {"share_of_disk_one_way_at_a_time",
+       (mean(written) + mean(read)) / (in + out)},
+      {"share_of_disk_both_ways", mean(both) / (in + out)}};
 
   const auto all = static_cast<size_t>(arguments.units);
   const double step = visit_all(arguments, all, 4).seconds;

@@ -95,15 +95,14 @@ void print_summary(const RunContext& context,
   }
   const memory::PagerStats& paging = result.paging;
   if (paging.num_in + paging.num_out > 0) {
-    print_line(
-        fmt::format("paging: {} in at {:.2f} GB/s, {} out at {:.2f} GB/s, "
-                    "waited for {:.2f} "
-                    "% of the time",
-                    format_bytes(static_cast<int64_t>(paging.bytes_in)),
-                    rate(paging.bytes_in, paging.seconds_in),
-                    format_bytes(static_cast<int64_t>(paging.bytes_out)),
-                    rate(paging.bytes_out, paging.seconds_out),
-                    result.paging_wait_share * 100));
+    print_line(fmt::format(
+        "paging: {} in and {} out at {:.2f} GB/s, waited for {:.2f} % of the "
+        "time",
+        format_bytes(static_cast<int64_t>(paging.bytes_in)),
+        format_bytes(static_cast<int64_t>(paging.bytes_out)),
+        rate(paging.bytes_in + paging.bytes_out,
+             paging.seconds_in + paging.seconds_out),
+        result.paging_wait_share * 100));
   }
   print_line(fmt::format("peak of the process {}",
                          format_bytes(memory::process_peak_resident_bytes())));

@@ -55,30 +55,52 @@ std::span<Byte> page_of(std::span<Byte> bytes, size_t page) {
                        std::min(PageFile::kPageBytes, bytes.size() - begin));
 }
 
+/// How many pages of a state, from the first on, one thread is done with, for
+/// another to wait for.
+class Progress {
+ public:
+  void reach(size_t count) {
+    count_.store(count);
+    count_.notify_all();
+  }
+  /// Nothing more will come.
+  void stop() { reach(kStopped); }
+  /// Waits until `count` pages are done; false if that will not be.
+  bool wait_for(size_t count) const {
+    size_t reached = count_.load();
+    while (reached < count) {
+      count_.wait(reached);
+      reached = count_.load();
+    }
+    return reached != kStopped;
+  }
+
+ private:
+  static constexpr size_t kStopped = SIZE_MAX;
+
+  std::atomic<size_t> count_{0};
+};
+
 /// Hashes pages on a thread of its own, each as soon as it may be read.
 class PageHasher {
  public:
   explicit PageHasher(std::span<const std::byte> bytes)
       : hashes_(page_count(bytes.size())), thread_([this, bytes] {
           for (size_t page = 0; page < hashes_.size(); ++page) {
-            size_t ready = ready_.load();
-            while (ready <= page) {
-              ready_.wait(ready);
-              ready = ready_.load();
-            }
-            if (ready == kStopped) {
+            if (!allowed_.wait_for(page + 1)) {
               return;
             }
             hashes_[page] = hash_bytes(page_of(bytes, page));
+            hashed_.reach(page + 1);
           }
         }) {}
-  ~PageHasher() { allow(kStopped); }
+  ~PageHasher() { allowed_.stop(); }
 
   /// The first `count` pages may be read.
-  void allow(size_t count) {
-    ready_.store(count);
-    ready_.notify_one();
-  }
+  void allow(size_t count) { allowed_.reach(count); }
+  /// Waits until the first `count` pages, which must have been allowed, have
+  /// been read.
+  void wait_for(size_t count) const { hashed_.wait_for(count); }
   /// The hashes of all pages, which must have been allowed.
   std::vector<Hash128> finish() {
     thread_.join();
@@ -86,10 +108,8 @@ class PageHasher {
   }
 
  private:
-  static constexpr size_t kStopped = SIZE_MAX;
-
   std::vector<Hash128> hashes_;
-  std::atomic<size_t> ready_{0};
+  Progress allowed_, hashed_;
   std::jthread thread_;  // last: it uses the others
 };
 
@@ -123,6 +143,49 @@ ssize_t transfer_all(std::span<Byte> bytes, off_t offset, Transfer transfer) {
 }  // namespace
 
 void PageFile::write(std::span<const std::byte> bytes) {
+  write_before(bytes, [](size_t) {});
+}
+
+void PageFile::read(std::span<std::byte> bytes) {
+  read_after(bytes, [](size_t) { return true; });
+}
+
+void PageFile::exchange(PageFile& out,
+                        std::span<const std::byte> out_bytes,
+                        PageFile& in,
+                        std::span<std::byte> in_bytes) {
+  DBLOCKS_ASSERT(out_bytes.data() == in_bytes.data() && &out != &in,
+                 "two states of one place in memory");
+  const size_t last = page_count(out_bytes.size());
+  Progress written;
+  std::exception_ptr failure;
+  std::thread writer([&] {
+    try {
+      out.write_before(out_bytes, [&](size_t count) { written.reach(count); });
+    } catch (...) {
+      failure = std::current_exception();
+      written.stop();
+    }
+  });
+  std::exception_ptr damage;
+  try {
+    in.read_after(in_bytes, [&](size_t page) {
+      return written.wait_for(std::min(page + 1, last));
+    });
+  } catch (...) {
+    damage = std::current_exception();
+  }
+  writer.join();
+  if (failure || damage) {
+    std::rethrow_exception(failure ? failure : damage);
+  }
+}
+
+/// Calls `after_each(count)` when the first `count` pages are written and
+/// hashed, so that their memory may change.
+template <class AfterEach>
+void PageFile::write_before(std::span<const std::byte> bytes,
+                            AfterEach after_each) {
   DBLOCKS_ASSERT(is_aligned(bytes), "pages must be aligned");
   hashes_.clear();
   const FileDescriptor file =
@@ -143,12 +206,17 @@ void PageFile::write(std::span<const std::byte> bytes) {
     if (written != static_cast<ssize_t>(piece.size())) {
       throw_file_error("write", path_, written < 0 ? errno : ENOSPC);
     }
+    hasher.wait_for(page + 1);
+    after_each(page + 1);
   }
   drop_from_cache(file, bytes.size());
   hashes_ = hasher.finish();
 }
 
-void PageFile::read(std::span<std::byte> bytes) {
+/// Calls `before_each(page)` before it changes the memory of a page; if that
+/// says no, the rest is not read.
+template <class BeforeEach>
+void PageFile::read_after(std::span<std::byte> bytes, BeforeEach before_each) {
   DBLOCKS_ASSERT(
       is_aligned(bytes) && page_count(bytes.size()) == hashes_.size(),
       "pages must be aligned and have been written");
@@ -158,6 +226,9 @@ void PageFile::read(std::span<std::byte> bytes) {
   }
   PageHasher hasher(bytes);
   for (size_t page = 0; page < hashes_.size(); ++page) {
+    if (!before_each(page)) {
+      return;
+    }
     const auto piece = page_of(bytes, page);
     const size_t begin = page * kPageBytes;
     const ssize_t count =

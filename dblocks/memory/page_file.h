@@ -26,7 +26,7 @@ class PageError : public CheckpointError {
 /// States of at least kPageBytes move past the system's page cache (O_DIRECT)
 /// where the file system allows it; elsewhere the cache is asked to drop them.
 ///
-/// *Threads*: one at a time; a helper thread hashes beside the transfer.
+/// *Threads*: one at a time; helper threads hash beside the transfer.
 class PageFile {
  public:
   /// Bytes that share one hash.
@@ -49,7 +49,23 @@ class PageFile {
   /// is missing, cannot be read or is damaged; `bytes` is undefined then.
   void read(std::span<std::byte> bytes);
 
+  /// Replaces in memory the state `out_bytes` by the state `in_bytes`, which
+  /// starts at the same address: the first is written to `out` while the second
+  /// is read from `in`, each page as soon as what lay in its place is on its
+  /// way. Requires: as write() and read(). *Errors*: those of write(), after
+  /// which neither state is in memory and `out` has no content; those of
+  /// read(), with `out` written.
+  static void exchange(PageFile& out,
+                       std::span<const std::byte> out_bytes,
+                       PageFile& in,
+                       std::span<std::byte> in_bytes);
+
  private:
+  template <class BeforeEach>
+  void read_after(std::span<std::byte> bytes, BeforeEach before_each);
+  template <class AfterEach>
+  void write_before(std::span<const std::byte> bytes, AfterEach after_each);
+
   std::filesystem::path path_;
   std::vector<Hash128> hashes_;  // one per page
 };

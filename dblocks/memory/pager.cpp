@@ -175,44 +175,66 @@ void Pager::swap(Arena& arena,
                  int64_t old_unit,
                  int64_t unit,
                  const Fill& fill) {
-  if (old_unit >= 0) {
+  const bool is_exchange = old_unit >= 0 && pages_[unit].has_content();
+  if (old_unit >= 0 && !is_exchange) {
     write_out(arena, old_unit);
   }
   try {
-    read_in(arena, unit, fill);
+    if (is_exchange) {
+      exchange(arena, old_unit, unit);
+    } else {
+      read_in(arena, unit, fill);
+    }
   } catch (const PageError&) {
     const std::scoped_lock lock(mutex_);
     arena.damage = std::current_exception();
   }
 }
 
+void Pager::exchange(Arena& arena, int64_t old_unit, int64_t unit) {
+  const Clock::time_point start = Clock::now();
+  PageFile::exchange(pages_[old_unit],
+                     arena.bytes.first(state_bytes_[old_unit]), pages_[unit],
+                     arena.bytes.first(state_bytes_[unit]));
+  count_moved(old_unit, unit, seconds_since(start));
+}
+
 void Pager::write_out(const Arena& arena, int64_t unit) {
   const Clock::time_point start = Clock::now();
   pages_[unit].write(arena.bytes.first(state_bytes_[unit]));
-  const std::scoped_lock lock(mutex_);
-  ++stats_.num_out;
-  stats_.bytes_out += state_bytes_[unit];
-  stats_.seconds_out += seconds_since(start);
+  count_moved(unit, std::nullopt, seconds_since(start));
 }
 
 void Pager::read_in(Arena& arena, int64_t unit, const Fill& fill) {
   const auto bytes = arena.bytes.first(state_bytes_[unit]);
-  if (!pages_[unit].has_content()) {
-    const Clock::time_point start = Clock::now();
-    fill(bytes);
-    // Filling again costs more than a page.
-    const std::scoped_lock lock(mutex_);
-    arena.is_dirty = true;
-    stats_.fill_seconds += seconds_since(start);
-    stats_.busy_seconds -= seconds_since(start);
+  const Clock::time_point start = Clock::now();
+  if (pages_[unit].has_content()) {
+    pages_[unit].read(bytes);
+    count_moved(std::nullopt, unit, seconds_since(start));
     return;
   }
-  const Clock::time_point start = Clock::now();
-  pages_[unit].read(bytes);
+  fill(bytes);
+  // Filling again costs more than a page.
   const std::scoped_lock lock(mutex_);
-  ++stats_.num_in;
-  stats_.bytes_in += state_bytes_[unit];
-  stats_.seconds_in += seconds_since(start);
+  arena.is_dirty = true;
+  stats_.fill_seconds += seconds_since(start);
+  stats_.busy_seconds -= seconds_since(start);
+}
+
+void Pager::count_moved(std::optional<int64_t> out,
+                        std::optional<int64_t> in,
+                        double seconds) {
+  const auto bytes_out = out ? state_bytes_[*out] : 0;
+  const auto bytes_in = in ? state_bytes_[*in] : 0;
+  const double share_in =
+      static_cast<double>(bytes_in) / static_cast<double>(bytes_in + bytes_out);
+  const std::scoped_lock lock(mutex_);
+  stats_.num_in += in ? 1 : 0;
+  stats_.num_out += out ? 1 : 0;
+  stats_.bytes_in += bytes_in;
+  stats_.bytes_out += bytes_out;
+  stats_.seconds_in += share_in * seconds;
+  stats_.seconds_out += (1 - share_in) * seconds;
 }
 
 void Pager::push(Arena& arena, std::function<void()> run) {

@@ -2,9 +2,10 @@
 // Moves the states of blocks between arenas in memory and page files on disk,
 // on a thread of its own while the block at hand trains.
 //
-// With one arena a block's state leaves before the next one's comes in, and
-// training waits for both. With two, the next state comes in and the previous
-// one leaves meanwhile. With as many arenas as blocks nothing is written.
+// With one arena training waits while a block's state leaves and the next one's
+// comes in. With two, states move meanwhile. Either way the state that comes in
+// takes the place of the one that leaves page by page, both under way at once.
+// With as many arenas as blocks nothing is written.
 #pragma once
 
 #include <condition_variable>
@@ -15,6 +16,7 @@
 #include <filesystem>
 #include <functional>
 #include <mutex>
+#include <optional>
 #include <span>
 #include <thread>
 #include <vector>
@@ -39,7 +41,8 @@ struct PagerStats {
   int64_t num_out = 0;
   uint64_t bytes_in = 0;
   uint64_t bytes_out = 0;
-  double seconds_in = 0;  ///< spent on reading
+  double seconds_in = 0;  ///< spent on reading; of states that move both ways
+                          ///< at once the share of its bytes
   double seconds_out = 0;
   double fill_seconds = 0;  ///< spent on making states that had no page
   double busy_seconds = 0;  ///< spent on all other jobs of the pager's thread
@@ -115,8 +118,12 @@ class Pager {
   Arena* victim(bool may_drop_prefetched);
   Arena* bring_in(int64_t unit, const Fill& fill, bool may_drop_prefetched);
   void swap(Arena& arena, int64_t old_unit, int64_t unit, const Fill& fill);
+  void exchange(Arena& arena, int64_t old_unit, int64_t unit);
   void write_out(const Arena& arena, int64_t unit);
   void read_in(Arena& arena, int64_t unit, const Fill& fill);
+  void count_moved(std::optional<int64_t> out,
+                   std::optional<int64_t> in,
+                   double seconds);
   void push(Arena& arena, std::function<void()> run);
   void throw_failure();
 

@@ -13,6 +13,7 @@
 #include <random>
 #include <stdexcept>
 #include <string>
+#include <utility>
 
 namespace dblocks::memory {
 namespace {
@@ -130,6 +131,72 @@ TEST(PageFileTest, AFileThatCannotBeWrittenIsAnError) {
   EXPECT_THROW(page.write(memory.bytes()), CheckpointError);
   EXPECT_FALSE(page.has_content());
 }
+
+/// Two states of one place in memory, of other sizes: the second is on disk.
+class PageExchangeTest : public ::testing::TestWithParam<std::pair<int, int>> {
+ protected:
+  PageExchangeTest() {
+    fill_randomly(out_bytes(), 1);
+    fill_randomly(expected_.bytes(), 2);
+    in_.write(expected_.bytes());
+  }
+  std::span<std::byte> out_bytes() { return memory_.bytes().first(out_size_); }
+  std::span<std::byte> in_bytes() { return memory_.bytes().first(in_size_); }
+  void exchange(PageFile& out) {
+    PageFile::exchange(out, out_bytes(), in_, in_bytes());
+  }
+  /// Whether `out_` holds the first state.
+  bool was_written() {
+    Memory before(out_size_), found(out_size_);
+    fill_randomly(before.bytes(), 1);
+    out_.read(found.bytes());
+    return std::ranges::equal(found.bytes(), before.bytes());
+  }
+
+  static size_t size_of(int quarters) {
+    return static_cast<size_t>(quarters) * PageFile::kPageBytes / 4;
+  }
+
+  const size_t out_size_ = size_of(GetParam().first);
+  const size_t in_size_ = size_of(GetParam().second);
+  TemporaryFolder folder_;
+  PageFile out_{folder_.path() / "out"}, in_{folder_.path() / "in"};
+  Memory memory_{std::max(out_size_, in_size_)}, expected_{in_size_};
+};
+
+TEST_P(PageExchangeTest, OneGoesOutAndTheOtherComesIn) {
+  exchange(out_);
+  EXPECT_TRUE(std::ranges::equal(in_bytes(), expected_.bytes()));
+  EXPECT_TRUE(was_written());
+}
+
+TEST_P(PageExchangeTest, ADamagedPageDoesNotKeepTheOtherFromLeaving) {
+  flip_byte(folder_.path() / "in", 77);
+  EXPECT_THROW(exchange(out_), PageError);
+  EXPECT_TRUE(was_written());
+}
+
+TEST_P(PageExchangeTest, AFileThatCannotBeWrittenIsAnErrorAndTheOtherIsKept) {
+  PageFile nowhere(folder_.path() / "missing" / "page");
+  try {
+    exchange(nowhere);
+    FAIL();
+  } catch (const PageError&) {
+    FAIL() << "named the wrong file";
+  } catch (const CheckpointError& error) {
+    EXPECT_THAT(error.what(), HasSubstr("missing"));
+  }
+  EXPECT_FALSE(nowhere.has_content());
+  in_.read(in_bytes());
+  EXPECT_TRUE(std::ranges::equal(in_bytes(), expected_.bytes()));
+}
+
+INSTANTIATE_TEST_SUITE_P(QuartersOfAPage,
+                         PageExchangeTest,
+                         ::testing::Values(std::pair{1, 1},
+                                           std::pair{13, 13},
+                                           std::pair{3, 22},
+                                           std::pair{22, 3}));
 
 /// Some units whose states are numbers that tests count up.
 class Units {
