@@ -36,6 +36,8 @@ class PageFile {
 
   explicit PageFile(std::filesystem::path path) : path_(std::move(path)) {}
 
+  const std::filesystem::path& path() const { return path_; }
+
   /// Whether something was written that has not been forgotten.
   bool has_content() const { return !hashes_.empty(); }
   void forget() { hashes_.clear(); }

@@ -3,9 +3,13 @@
 
 #include <signal.h>
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <chrono>
 #include <utility>
+
+#include "dblocks/core/log.h"
 
 namespace dblocks::memory {
 namespace {
@@ -33,7 +37,8 @@ double PagerStats::hidden_share() const {
 }
 
 Pager::Pager(PagerOptions options)
-    : state_bytes_(std::move(options.state_bytes)) {
+    : state_bytes_(std::move(options.state_bytes)),
+      patience_(options.patience) {
   DBLOCKS_ASSERT(
       !options.arenas.empty() && options.files.size() == state_bytes_.size(),
       "a pager needs an arena, and a file per unit");
@@ -63,9 +68,7 @@ size_t Pager::enter(int64_t unit, const Fill& fill) {
     arena = bring_in(unit, fill, /*may_drop_prefetched=*/true);
   }
   DBLOCKS_ASSERT(arena != nullptr, "leave the unit at hand first");
-  const Clock::time_point start = Clock::now();
-  done_.wait(lock, [&] { return arena->num_jobs == 0; });
-  stats_.wait_seconds += seconds_since(start);
+  wait(lock, [&] { return arena->num_jobs == 0; });
   if (arena->damage) {
     arena->unit = -1;
     pages_[unit].forget();
@@ -81,15 +84,17 @@ void Pager::leave(int64_t unit, Use use, std::function<void()> task) {
   Arena* arena = find(unit);
   DBLOCKS_ASSERT(arena != nullptr && arena->is_entered, "no such unit inside");
   arena->is_entered = false;
-  if (use == Use::kFinished) {
+  if (use == Use::kFinished || use == Use::kSpoiled) {
     arena->is_dirty = false;
     pages_[unit].forget();
+    arena->unit = use == Use::kSpoiled ? -1 : unit;
   } else {
     arena->is_dirty |= use == Use::kChanged;
   }
   arena->left_at = ++clock_;
   if (task) {
-    push(*arena, std::move(task));
+    push(*arena, fmt::format("the checkpoint of block {}", unit),
+         std::move(task));
   }
 }
 
@@ -106,25 +111,36 @@ bool Pager::prefetch(
     arena = bring_in(unit, fill, /*may_drop_prefetched=*/false);
   }
   if (arena != nullptr && arrived) {
-    push(*arena, [this, arena, arrived] {
-      {
-        const std::scoped_lock damage_lock(mutex_);
-        if (arena->damage) {
-          return;
-        }
-      }
-      arrived(arena->bytes);
-    });
+    push(*arena, fmt::format("block {} to reach the device", unit),
+         [this, arena, arrived] {
+           {
+             const std::scoped_lock damage_lock(mutex_);
+             if (arena->damage) {
+               return;
+             }
+           }
+           arrived(arena->bytes);
+         });
   }
   return arena != nullptr;
 }
 
 void Pager::drain() {
   std::unique_lock lock(mutex_);
-  const Clock::time_point start = Clock::now();
-  done_.wait(lock, [&] { return jobs_.empty(); });
-  stats_.wait_seconds += seconds_since(start);
+  wait(lock, [&] { return jobs_.empty(); });
   throw_failure();
+}
+
+/// Waits for the pager's thread. Storage may hang for as long as it likes: what
+/// waits says so, and goes on when it comes back.
+void Pager::wait(std::unique_lock<std::mutex>& lock,
+                 const std::function<bool()>& is_done) {
+  const Clock::time_point start = Clock::now();
+  while (!done_.wait_for(lock, patience_, is_done)) {
+    log().warn("[pager] training has waited {:.0f} s for {}; {} more to do",
+               seconds_since(start), jobs_.front().what, jobs_.size() - 1);
+  }
+  stats_.wait_seconds += seconds_since(start);
 }
 
 PagerStats Pager::stats() const {
@@ -165,7 +181,11 @@ Pager::Arena* Pager::bring_in(int64_t unit,
   arena->unit = unit;
   arena->is_dirty = false;
   arena->left_at = 0;
-  push(*arena, [this, arena, old_unit, unit, fill] {
+  std::string what = fmt::format("{}", pages_[unit].path().string());
+  if (old_unit >= 0) {
+    what = fmt::format("{} and {}", pages_[old_unit].path().string(), what);
+  }
+  push(*arena, std::move(what), [this, arena, old_unit, unit, fill] {
     swap(*arena, old_unit, unit, fill);
   });
   return arena;
@@ -237,9 +257,9 @@ void Pager::count_moved(std::optional<int64_t> out,
   stats_.seconds_out += (1 - share_in) * seconds;
 }
 
-void Pager::push(Arena& arena, std::function<void()> run) {
+void Pager::push(Arena& arena, std::string what, std::function<void()> run) {
   ++arena.num_jobs;
-  jobs_.push_back({&arena, std::move(run)});
+  jobs_.push_back({&arena, std::move(run), std::move(what)});
   wake_.notify_one();
 }
 

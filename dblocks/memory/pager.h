@@ -8,6 +8,7 @@
 // With as many arenas as blocks nothing is written.
 #pragma once
 
+#include <chrono>
 #include <condition_variable>
 #include <cstddef>
 #include <cstdint>
@@ -18,6 +19,7 @@
 #include <mutex>
 #include <optional>
 #include <span>
+#include <string>
 #include <thread>
 #include <vector>
 
@@ -33,6 +35,9 @@ struct PagerOptions {
   /// at most those of an arena and a multiple of PageFile::kAlignment.
   std::vector<std::filesystem::path> files;
   std::vector<size_t> state_bytes;
+  /// The log says what is waited for when it takes this long, and again each
+  /// time it has taken as long once more.
+  std::chrono::milliseconds patience = std::chrono::seconds(30);
 };
 
 /// What a pager has done so far.
@@ -77,6 +82,7 @@ class Pager {
     kRead,      ///< its page, if there is one, is as good
     kChanged,   ///< its page is out of date
     kFinished,  ///< it is not needed any more
+    kSpoiled,   ///< neither it nor its page are of use: it is made anew
   };
 
   /// Ends the use of `unit`. `task`, if any, runs on the pager's thread and may
@@ -111,6 +117,7 @@ class Pager {
   struct Job {
     Arena* arena;
     std::function<void()> run;
+    std::string what;  // in words, for the log
   };
 
   void work();
@@ -124,11 +131,14 @@ class Pager {
   void count_moved(std::optional<int64_t> out,
                    std::optional<int64_t> in,
                    double seconds);
-  void push(Arena& arena, std::function<void()> run);
+  void push(Arena& arena, std::string what, std::function<void()> run);
+  void wait(std::unique_lock<std::mutex>& lock,
+            const std::function<bool()>& is_done);
   void throw_failure();
 
   std::vector<Arena> arenas_;
   std::vector<size_t> state_bytes_;
+  std::chrono::milliseconds patience_;
   std::vector<PageFile> pages_;  // used by the pager's thread, and when idle
 
   mutable std::mutex mutex_;

@@ -61,12 +61,19 @@ StepResult update_weights(UnitState& state,
   const double norm =
       std::hypot(gradient_norm(state.owned()),
                  has_shared ? gradient_norm(*state.shared()) : 0.0);
-  const StepResult result{.loss = passes.loss,
-                          .num_correct = passes.num_correct,
-                          .gradient_norm = norm,
-                          .learning_rate = optim::learning_rate(
-                              optim, key.step, options.total_steps)};
-  check_finite(result, key);
+  StepResult result{.loss = passes.loss,
+                    .num_correct = passes.num_correct,
+                    .gradient_norm = norm,
+                    .learning_rate = optim::learning_rate(optim, key.step,
+                                                          options.total_steps)};
+  check_finite(result, key, options);
+  if (result.is_bad) {
+    ++state.owned().step;
+    if (has_shared) {
+      ++state.shared()->step;
+    }
+    return result;
+  }
   optim::AdamWStep step = adamw_step(options, key);
   step.gradient_scale = optim::clip_scale(norm, optim.clip_norm);
   update(state.owned(), step, optim.ema_decay);
@@ -99,13 +106,16 @@ optim::AdamWStep adamw_step(const StepOptions& options,
           static_cast<uint64_t>(key.unit), static_cast<uint64_t>(key.step)))};
 }
 
-void check_finite(const StepResult& result, const tasks::StepKey& key) {
+void check_finite(StepResult& result,
+                  const tasks::StepKey& key,
+                  const StepOptions& options) {
+  result.is_bad =
+      !std::isfinite(result.loss) || !std::isfinite(result.gradient_norm);
   DBLOCKS_CHECK(
-      std::isfinite(result.loss) && std::isfinite(result.gradient_norm),
-      ConfigError,
+      !result.is_bad || !options.fails_if_bad, ConfigError,
       "[train] expected a finite loss and gradient, found loss {} and gradient "
       "norm {} in block {}, step {}. Hint: lower optim.learning_rate or set "
-      "optim.clip_norm",
+      "optim.clip_norm; --set train.on_bad_step=skip passes such steps over",
       result.loss, result.gradient_norm, key.unit, key.step);
 }
 

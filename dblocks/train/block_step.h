@@ -17,6 +17,7 @@ struct StepResult {
   int64_t num_correct = 0;
   double gradient_norm = 0;  ///< before clipping
   double learning_rate = 0;
+  bool is_bad = false;  ///< not finite: nothing was learned
 };
 
 /// How a step is taken.
@@ -26,6 +27,9 @@ struct StepOptions {
   int64_t total_steps = 1;
   /// Samples that run through the network at once; 0 = the whole batch.
   int64_t micro_batch = 0;
+  /// Whether a step whose loss or gradient is not finite is an error; otherwise
+  /// the result says so and the state but for its count stays as it was.
+  bool fails_if_bad = true;
 };
 
 /// Takes the next step of a resident unit: forward, backward, clip, AdamW,
@@ -33,8 +37,9 @@ struct StepOptions {
 /// so the step is a function of the state and the batch. Micro-batches change
 /// it by the rounding of the gradient's sum alone; on other devices than the
 /// CPU they draw other dropout.
-/// *Errors*: ConfigError if loss or gradient are not finite, OutOfMemoryError;
-/// weights, moments and averages are then as before the step.
+/// *Errors*: ConfigError if loss or gradient are not finite and that is not
+/// allowed, OutOfMemoryError; weights, moments and averages are then as before
+/// the step.
 StepResult block_step(UnitState& state,
                       const tasks::LabelledBatch& batch,
                       const tasks::StepKey& key,
@@ -50,10 +55,12 @@ StepResult descend(UnitState& state,
 
 /// Parts of a step that its other forms share: the seed of what dropout draws,
 /// the numbers of the update, its count and clipping aside, and the check of
-/// what came out. *Errors*: ConfigError if loss or gradient are not finite.
+/// what came out, which marks a bad step. *Errors*: as block_step().
 uint64_t dropout_seed(const tasks::StepKey& key);
 optim::AdamWStep adamw_step(const StepOptions& options,
                             const tasks::StepKey& key);
-void check_finite(const StepResult& result, const tasks::StepKey& key);
+void check_finite(StepResult& result,
+                  const tasks::StepKey& key,
+                  const StepOptions& options);
 
 }  // namespace dblocks::train

@@ -35,6 +35,23 @@ enum class Recompute {
   kAuto,   ///< kLayer where a step would not fit into memory without
 };
 
+/// What becomes of a step whose loss or gradient is not finite.
+enum class BadStepPolicy {
+  kFail,      ///< the run ends
+  kSkip,      ///< nothing is learned from the batch
+  kRollBack,  ///< the block goes back to its checkpoint; a step that is bad
+              ///< again is skipped
+};
+
+inline constexpr auto kBadStepPolicyNames =
+    std::to_array<EnumName<BadStepPolicy>>(
+        {{BadStepPolicy::kFail, "fail"},
+         {BadStepPolicy::kSkip, "skip"},
+         {BadStepPolicy::kRollBack, "roll_back"}});
+inline auto enum_names(BadStepPolicy) {
+  return std::span(kBadStepPolicyNames);
+}
+
 inline constexpr auto kTrainingScheduleNames =
     std::to_array<EnumName<TrainingSchedule>>(
         {{TrainingSchedule::kSequential, "sequential"},
@@ -80,6 +97,7 @@ struct TrainOptions {
   int64_t log_every_steps = 50;
   /// Whether a CUDA device runs a step as one recorded graph.
   bool cuda_graphs = true;
+  BadStepPolicy on_bad_step = BadStepPolicy::kFail;
 };
 
 /// When a block is saved. Its last step is always saved.
@@ -127,6 +145,12 @@ inline void visit_fields(FieldVisitor& visitor, TrainOptions& options) {
                  "Whether a CUDA device runs a step as one recorded graph; the "
                  "result is the same."},
                 options.cuda_graphs);
+  visitor.field({"on_bad_step", "",
+                 "What becomes of a step whose loss or gradient is not finite: "
+                 "fail (the run ends), skip (its batch is not learned from), "
+                 "roll_back (the block goes back to its checkpoint; what is "
+                 "bad again is skipped)."},
+                options.on_bad_step);
 }
 
 inline void visit_fields(FieldVisitor& visitor, CheckpointOptions& options) {

@@ -143,12 +143,13 @@ StepResult RecordedStep::step(const tasks::LabelledBatch& batch,
   graph_->replay();
   const at::Tensor found = result_.cpu();
   const auto* numbers = found.const_data_ptr<double>();
-  const StepResult result{.loss = numbers[0],
-                          .num_correct = static_cast<int64_t>(numbers[2]),
-                          .gradient_norm = numbers[1],
-                          .learning_rate = optim::learning_rate(
-                              options.optim, key.step, options.total_steps)};
-  check_finite(result, key);
+  StepResult result{.loss = numbers[0],
+                    .num_correct = static_cast<int64_t>(numbers[2]),
+                    .gradient_norm = numbers[1],
+                    .learning_rate = optim::learning_rate(
+                        options.optim, key.step, options.total_steps)};
+  // The update is skipped on the device by the same condition.
+  check_finite(result, key, options);
   ++state_.owned().step;
   if (state_.shared() != nullptr) {
     ++state_.shared()->step;

@@ -12,6 +12,7 @@
 #include <map>
 #include <mutex>
 #include <numeric>
+#include <set>
 #include <span>
 #include <utility>
 
@@ -39,6 +40,10 @@ using Clock = std::chrono::steady_clock;
 
 // Before there is a measurement to choose it by.
 constexpr int64_t kFirstVisitSteps = 4;
+// More bad steps one after another, or more times back to checkpoints, mean
+// that training itself has failed.
+constexpr int64_t kMaxBadInARow = 10;
+constexpr int64_t kMaxTimesBack = 10;
 
 double seconds_since(Clock::time_point start) {
   return std::chrono::duration<double>(Clock::now() - start).count();
@@ -79,9 +84,11 @@ class Trainer::Impl {
         train_set_(train_set),
         folder_(folder),
         options_(options),
-        step_options_{.optim = setup.optim,
-                      .total_steps = setup.train.steps,
-                      .micro_batch = setup.train.micro_batch},
+        step_options_{
+            .optim = setup.optim,
+            .total_steps = setup.train.steps,
+            .micro_batch = setup.train.micro_batch,
+            .fails_if_bad = setup.train.on_bad_step == BadStepPolicy::kFail},
         stepper_(setup.train.cuda_graphs && !setup.task.recompute),
         visit_steps_(setup.train.steps_per_visit > 0
                          ? setup.train.steps_per_visit
@@ -99,7 +106,9 @@ class Trainer::Impl {
       load(visit->unit);
       prefetch_after(*visit);
       for (int64_t i = 0; i < visit->steps && !is_stopped(); ++i) {
-        take_step(visit->unit, visit->steps - i);
+        if (!take_step(visit->unit, visit->steps - i)) {
+          break;
+        }
       }
       if (is_stopped()) {
         break;
@@ -117,15 +126,21 @@ class Trainer::Impl {
     device_tier_.reset();
     arenas_.clear();
     remove_pages();
-    return {.steps = steps_,
-            .is_interrupted = next(steps_).has_value(),
-            .data_wait_share = data_wait_share(),
-            .images_per_second = images_per_second(),
-            .paging_wait_share = paging_wait_share(),
-            .peak_tensor_bytes = memory::device_peak_bytes(options_.device),
-            .paging = paging,
-            .to_device = to_device,
-            .from_device = from_device};
+    return {
+        .steps = steps_,
+        .is_interrupted = next(steps_).has_value(),
+        .data_wait_share = data_wait_share(),
+        .images_per_second = images_per_second(),
+        .paging_wait_share = paging_wait_share(),
+        .num_commits_waited = num_commits_waited_,
+        .commit_seconds = commit_seconds_,
+        .step_seconds = steps_taken_ > 0
+                            ? step_seconds_ / static_cast<double>(steps_taken_)
+                            : 0,
+        .peak_tensor_bytes = memory::device_peak_bytes(options_.device),
+        .paging = paging,
+        .to_device = to_device,
+        .from_device = from_device};
   }
 
   const std::vector<int64_t>& steps() const { return steps_; }
@@ -358,13 +373,67 @@ class Trainer::Impl {
                   error.what());
     pager_->drain();
     collect_commits();
+    go_back(unit, error.what());
+  }
+
+  /// To the newest checkpoint of a unit whose state is gone.
+  void go_back(int64_t unit, const std::string& why) {
     log().warn("{}; block {} goes back from step {} to its checkpoint of {}",
-               error.what(), unit, steps_[unit], committed_[unit]);
+               why, unit, steps_[unit], committed_[unit]);
     steps_[unit] = committed_[unit];
     batches_.erase(unit);
     logs_.erase(unit);
     events_.erase(unit);
     logged_.erase(unit);
+  }
+
+  /// What policy makes of a step that is not finite: false if the unit has left
+  /// memory to go back. *Errors*: ConfigError where there are too many.
+  bool handle_bad_step(int64_t unit, const StepResult& result) {
+    const int64_t step = steps_[unit] - 1;
+    const std::string what =
+        fmt::format("[train] loss {} and gradient norm {} in block {}, step {}",
+                    result.loss, result.gradient_norm, unit, step);
+    LogWindow& window = resident_->window();
+    if (setup_.train.on_bad_step == BadStepPolicy::kRollBack &&
+        bad_steps_.emplace(unit, step).second) {
+      check_not_too_many(
+          ++times_back_ <= kMaxTimesBack, what,
+          fmt::format("{} times back to checkpoints", kMaxTimesBack));
+      discard_resident();
+      go_back(unit, what);
+      return false;
+    }
+    ++window.num_bad;
+    ++window.bad_in_a_row;
+    check_not_too_many(window.bad_in_a_row < kMaxBadInARow, what,
+                       fmt::format("{} such steps in a row", kMaxBadInARow));
+    log().warn("{}: the step is skipped", what);
+    return true;
+  }
+
+  static void check_not_too_many(bool is_few,
+                                 const std::string& what,
+                                 const std::string& how_many) {
+    DBLOCKS_CHECK(is_few, ConfigError,
+                  "{}, after {}: expected a finite loss and gradient. Hint: "
+                  "lower optim.learning_rate or set optim.clip_norm",
+                  what, how_many);
+  }
+
+  /// Takes the resident unit out of memory without a trace.
+  void discard_resident() {
+    const int64_t unit = resident_unit_;
+    stepper_.forget();
+    commits_when_left_ = false;
+    if (device_tier_) {
+      synchronize(options_.device);
+      device_tier_->release(unit);
+    }
+    resident_.reset();
+    pager_->leave(unit, memory::Pager::Use::kSpoiled);
+    pager_->drain();
+    collect_commits();
   }
 
   /// Starts to bring in the unit that follows a visit.
@@ -474,7 +543,9 @@ class Trainer::Impl {
     resident_.reset();
   }
 
-  void take_step(int64_t unit, int64_t left_of_visit) {
+  /// Takes the next step; false if the unit has gone back to a checkpoint
+  /// instead.
+  bool take_step(int64_t unit, int64_t left_of_visit) {
     load(unit);  // a commit of all may have loaded another one
     const Clock::time_point start = Clock::now();
     const double waited = batches(unit).wait_seconds();
@@ -485,13 +556,21 @@ class Trainer::Impl {
     const StepResult result =
         stepper_.step(*resident_, tensors, key, step_options_, left_of_visit);
     steps_[unit] = resident_->step();
-    count(batch.num_samples, seconds_since(start), result);
+    step_seconds_ += seconds_since(start);
+    ++steps_taken_;
+    images_ += batch.num_samples;
+    if (!result.is_bad) {
+      count(batch.num_samples, result);
+    } else if (!handle_bad_step(unit, result)) {
+      return false;
+    }
     write_events(unit, batch);
     write_log(unit, result);
     if (is_commit_due(unit)) {
       commit_all_or_resident(/*is_last_of_visit=*/left_of_visit == 1);
     }
     show_progress(unit, result);
+    return true;
   }
 
   DeviceBatches& batches(int64_t unit) {
@@ -504,15 +583,13 @@ class Trainer::Impl {
     return *slot;
   }
 
-  void count(int64_t samples, double seconds, const StepResult& result) {
-    step_seconds_ += seconds;
-    images_ += samples;
-    ++steps_taken_;
+  void count(int64_t samples, const StepResult& result) {
     LogWindow& window = resident_->window();
     window.loss_sum += result.loss;
     window.num_correct += result.num_correct;
     window.num_samples += samples;
     ++window.num_steps;
+    window.bad_in_a_row = 0;
   }
 
   bool is_last_step(int64_t unit) const {
@@ -536,16 +613,20 @@ class Trainer::Impl {
         {"images_per_second", images_per_second()},
         {"peak_tensor_bytes", memory::device_peak_bytes(options_.device)},
         {"data_wait_share", data_wait_share()},
+        {"commit_wait_share", commit_wait_share()},
         {"paging_wait_share", paging_wait_share()},
         {"paging_hidden_share", paging_hidden_share()}};
     const double accuracy = line["accuracy"].get<double>();
     if (std::isnan(accuracy)) {
       line.erase("accuracy");
     }
+    if (window.num_bad > 0) {
+      line["bad_steps"] = window.num_bad;
+    }
     log_of(unit).write(line);
     events_of(unit).write_scalars(line);
     logged_[unit] = {line["loss"].get<double>(), accuracy};
-    window = {};
+    window = {.bad_in_a_row = window.bad_in_a_row};
   }
 
   void write_events(int64_t unit, const data::Batch& batch) {
@@ -683,6 +764,7 @@ class Trainer::Impl {
   bool is_any_dirty() const { return steps_ != committed_; }
 
   void commit_resident() {
+    const Clock::time_point start = Clock::now();
     const int64_t unit = resident_unit_;
     commits_when_left_ = false;
     if (const auto found = logs_.find(unit); found != logs_.end()) {
@@ -696,6 +778,8 @@ class Trainer::Impl {
         stores_[unit].commit(steps_[unit], files, manifest_of(unit));
     committed_[unit] = steps_[unit];
     homes_[unit] = done.folder;
+    commit_seconds_ += seconds_since(start);
+    ++num_commits_waited_;
   }
 
   checkpoint::Manifest manifest_of(int64_t unit) const {
@@ -715,6 +799,7 @@ class Trainer::Impl {
   }
 
   void commit_shared() {
+    const Clock::time_point start = Clock::now();
     auto files = state_files(*shared_);
     files.push_back(checkpoint::text_file(
         checkpoint::kStateName, shared_state_text(shared_->step, steps_)));
@@ -722,6 +807,7 @@ class Trainer::Impl {
                           {.unit = checkpoint::UnitKind::kShared,
                            .num_blocks = task_.num_units(),
                            .recipe_fingerprint = setup_.fingerprint});
+    commit_seconds_ += seconds_since(start);
   }
 
   void remove_pages() const {
@@ -740,8 +826,10 @@ class Trainer::Impl {
                : NAN;
   }
 
-  /// Of steps and of waiting for states.
-  double seconds() const { return step_seconds_ + paging_wait_seconds_; }
+  /// Of steps, of waiting for states and of writing checkpoints.
+  double seconds() const {
+    return step_seconds_ + paging_wait_seconds_ + commit_seconds_;
+  }
 
   double images_per_second() const {
     return seconds() > 0 ? static_cast<double>(images_) / seconds() : 0;
@@ -749,6 +837,10 @@ class Trainer::Impl {
 
   double data_wait_share() const {
     return seconds() > 0 ? data_wait_seconds_ / seconds() : 0;
+  }
+
+  double commit_wait_share() const {
+    return seconds() > 0 ? commit_seconds_ / seconds() : 0;
   }
 
   double paging_wait_share() const {
@@ -841,7 +933,13 @@ class Trainer::Impl {
   double step_seconds_ = 0;
   double data_wait_seconds_ = 0;
   double paging_wait_seconds_ = 0;
+  // Training stood still for checkpoints of the resident and the shared state.
+  double commit_seconds_ = 0;
+  int64_t num_commits_waited_ = 0;
   int64_t images_ = 0;
+  // Steps that a unit went back for, and how often any did.
+  std::set<std::pair<int64_t, int64_t>> bad_steps_;
+  int64_t times_back_ = 0;
   int64_t steps_taken_ = 0;
 
   std::vector<StateArena> arenas_;

@@ -46,8 +46,11 @@ struct TrainResult {
   bool is_interrupted = false;
   double data_wait_share = 0;  ///< of the time spent on steps
   double images_per_second = 0;
-  double paging_wait_share = 0;   ///< of the time spent on steps and paging
-  int64_t peak_tensor_bytes = 0;  ///< on the device that trained
+  double paging_wait_share = 0;    ///< of the time spent on steps and paging
+  int64_t num_commits_waited = 0;  ///< checkpoints that training waited for
+  double commit_seconds = 0;       ///< that it stood still for them
+  double step_seconds = 0;         ///< mean of a step
+  int64_t peak_tensor_bytes = 0;   ///< on the device that trained
   memory::PagerStats paging;
   DeviceTraffic to_device, from_device;
 };

@@ -45,7 +45,9 @@ std::string state_text(int64_t step, const LogWindow& window) {
               {"window_loss_sum", window.loss_sum},
               {"window_correct", window.num_correct},
               {"window_samples", window.num_samples},
-              {"window_steps", window.num_steps}}
+              {"window_steps", window.num_steps},
+              {"window_bad", window.num_bad},
+              {"bad_in_a_row", window.bad_in_a_row}}
              .dump(2) +
          "\n";
 }
@@ -58,6 +60,9 @@ int64_t read_state(const std::filesystem::path& file, LogWindow& window) {
     window.num_correct = json.at("window_correct").get<int64_t>();
     window.num_samples = json.at("window_samples").get<int64_t>();
     window.num_steps = json.at("window_steps").get<int64_t>();
+    // Older checkpoints have neither.
+    window.num_bad = json.value("window_bad", int64_t{0});
+    window.bad_in_a_row = json.value("bad_in_a_row", int64_t{0});
     return json.at("step").get<int64_t>();
   } catch (const Json::exception& error) {
     throw CheckpointError(

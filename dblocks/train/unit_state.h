@@ -27,6 +27,8 @@ struct LogWindow {
   int64_t num_correct = 0;
   int64_t num_samples = 0;
   int64_t num_steps = 0;
+  int64_t num_bad = 0;       ///< steps that were skipped, in no other sum
+  int64_t bad_in_a_row = 0;  ///< of them, since the last good step of all
 };
 
 /// A unit in memory with everything that training it changes: while this object

@@ -3,6 +3,7 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <spdlog/sinks/ostream_sink.h>
 #include <unistd.h>
 
 #include <cstdlib>
@@ -11,9 +12,13 @@
 #include <fstream>
 #include <memory>
 #include <random>
+#include <sstream>
 #include <stdexcept>
 #include <string>
+#include <thread>
 #include <utility>
+
+#include "dblocks/core/log.h"
 
 namespace dblocks::memory {
 namespace {
@@ -201,8 +206,11 @@ INSTANTIATE_TEST_SUITE_P(QuartersOfAPage,
 /// Some units whose states are numbers that tests count up.
 class Units {
  public:
-  Units(int64_t num_units, int64_t num_arenas) : made(num_units) {
-    PagerOptions options;
+  Units(int64_t num_units,
+        int64_t num_arenas,
+        std::chrono::milliseconds patience = std::chrono::seconds(30))
+      : made(num_units) {
+    PagerOptions options{.patience = patience};
     for (int64_t unit = 0; unit < num_units; ++unit) {
       options.files.push_back(file(unit));
       options.state_bytes.push_back(kState);
@@ -327,6 +335,42 @@ TEST(PagerTest, ADamagedPageIsReportedAndThenMadeAnew) {
   EXPECT_EQ(units.made[0], 2);
   units.pager->leave(0, Use::kChanged);
   EXPECT_EQ(units.enter(1), 1000);
+}
+
+TEST(PagerTest, AStateThatIsSpoiledIsMadeAnew) {
+  for (const int64_t num_arenas : {1, 2}) {
+    Units units(2, num_arenas);
+    units.enter(0) = 5;
+    units.pager->leave(0, Use::kChanged);
+    units.enter(1);
+    units.pager->leave(1, Use::kRead);
+    EXPECT_EQ(units.enter(0), 5);
+    units.pager->leave(0, Use::kSpoiled);
+    EXPECT_EQ(units.enter(0), 0);
+    EXPECT_EQ(units.made[0], 2);
+    units.pager->leave(0, Use::kRead);
+  }
+}
+
+TEST(PagerTest, StorageThatHangsIsWaitedForAndNamed) {
+  const auto said = std::make_shared<std::ostringstream>();
+  log().sinks().push_back(
+      std::make_shared<spdlog::sinks::ostream_sink_mt>(*said));
+  {
+    Units units(2, 2, std::chrono::milliseconds(20));
+    units.enter(0) = 5;
+    units.pager->prefetch(1, [&](std::span<std::byte> bytes) {
+      std::this_thread::sleep_for(std::chrono::milliseconds(150));
+      Units::number(bytes) = 77;
+    });
+    // Training goes on meanwhile.
+    units.pager->leave(0, Use::kChanged);
+    EXPECT_EQ(units.enter(1), 77);
+    EXPECT_THAT(said->str(), HasSubstr("waited 0 s for"));
+    EXPECT_THAT(said->str(), HasSubstr(units.file(1).string()));
+    units.pager->leave(1, Use::kRead);
+  }
+  log().sinks().pop_back();
 }
 
 TEST(PagerTest, WhatGoesWrongOnItsThreadIsReported) {

@@ -27,7 +27,7 @@ std::string log_without_timings(const std::filesystem::path& file) {
     nlohmann::ordered_json json = nlohmann::ordered_json::parse(line);
     for (const char* key :
          {"images_per_second", "data_wait_share", "peak_tensor_bytes",
-          "paging_wait_share", "paging_hidden_share"}) {
+          "paging_wait_share", "paging_hidden_share", "commit_wait_share"}) {
       json.erase(key);
     }
     result += json.dump() + "\n";
