@@ -87,6 +87,24 @@ inline auto enum_names(ReferenceSet) {
   return std::span(kReferenceSetNames);
 }
 
+/// How images are scaled to the 299 x 299 pixels that Inception-v3 takes, each
+/// with the scale of values that goes with it.
+enum class InceptionResize {
+  kTensorFlow,  ///< bilinear from the upper left corner: the first FID, ADM's
+                ///< evaluation, torch-fidelity
+  kPyTorch,     ///< bilinear between the centres of pixels: pytorch-fid
+  kClean,       ///< bicubic, antialiased: clean-fid
+};
+
+inline constexpr auto kInceptionResizeNames =
+    std::to_array<EnumName<InceptionResize>>(
+        {{InceptionResize::kTensorFlow, "tensorflow"},
+         {InceptionResize::kPyTorch, "pytorch"},
+         {InceptionResize::kClean, "clean"}});
+inline auto enum_names(InceptionResize) {
+  return std::span(kInceptionResizeNames);
+}
+
 /// How drawn images are measured.
 struct EvaluationOptions {
   /// Images drawn, the classes in turn.
@@ -97,8 +115,16 @@ struct EvaluationOptions {
   /// Folder of a run that classifies such images, trained end to end: images
   /// are compared by what its head reads. "" = by their pixels.
   std::string classifier;
+  /// File with the weights of Inception-v3, whose features images are compared
+  /// by first of all. "" = none.
+  std::string inception;
+  InceptionResize inception_resize = InceptionResize::kTensorFlow;
+  /// Folder that keeps features of real images; "" = they are computed anew.
+  std::string feature_cache;
   /// Neighbours that precision and recall go by, k.
   int64_t neighbours = 3;
+  /// Levels of noise at which the loss is measured; 0 = none.
+  int64_t noise_levels = 24;
 };
 
 inline void visit_fields(FieldVisitor& visitor, EvaluationOptions& options) {
@@ -113,8 +139,26 @@ inline void visit_fields(FieldVisitor& visitor, EvaluationOptions& options) {
                  "Folder of an end-to-end classifier whose features images are "
                  "compared by; empty = pixels."},
                 options.classifier);
+  visitor.field({"inception", "",
+                 "File with the weights of Inception-v3 as "
+                 "tools/convert_inception.py writes it, whose features images "
+                 "are compared by; empty = not by them."},
+                options.inception);
+  visitor.field({"inception_resize", "",
+                 "How images get Inception's 299 x 299 pixels: tensorflow "
+                 "(bilinear, as the first FID), pytorch (bilinear between "
+                 "centres), clean (bicubic, antialiased)."},
+                options.inception_resize);
+  visitor.field({"feature_cache", "",
+                 "Folder that keeps the features of real images for the next "
+                 "evaluation; empty = none."},
+                options.feature_cache);
   visitor.field({"neighbours", "", "Neighbours of precision and recall."},
                 options.neighbours);
+  visitor.field({"noise_levels", "",
+                 "Levels of noise at which the loss is measured, evenly spaced "
+                 "in ln sigma; 0 = none."},
+                options.noise_levels);
 }
 
 inline void visit_fields(FieldVisitor& visitor, GenerationOptions& options) {

@@ -21,26 +21,22 @@ metrics::FeatureSums sums_of(const at::Tensor& features) {
 
 }  // namespace
 
-ImageComparison compare_images(const at::Tensor& drawn,
-                               const at::Tensor& real,
-                               const ImageFeatures& features,
-                               int64_t neighbours) {
-  const at::Tensor ours = features(drawn), theirs = features(real);
+ImageComparison compare_features(const at::Tensor& drawn,
+                                 const at::Tensor& real,
+                                 int64_t neighbours) {
   const int64_t most =
-      std::min({kMaxNeighbourImages, ours.size(0), theirs.size(0)});
+      std::min({kMaxNeighbourImages, drawn.size(0), real.size(0)});
   const metrics::PrecisionRecall found = metrics::precision_recall(
-      theirs.narrow(0, 0, most), ours.narrow(0, 0, most), neighbours);
+      real.narrow(0, 0, most), drawn.narrow(0, 0, most), neighbours);
   return {.frechet_distance =
-              metrics::frechet_distance(sums_of(ours), sums_of(theirs)),
+              metrics::frechet_distance(sums_of(drawn), sums_of(real)),
           .precision = found.precision,
           .recall = found.recall,
           .num_neighbour_images = most};
 }
 
-at::Tensor nearest_images(const at::Tensor& drawn,
-                          const at::Tensor& real,
-                          const ImageFeatures& features) {
-  return metrics::nearest(features(drawn), features(real));
+at::Tensor nearest_images(const at::Tensor& drawn, const at::Tensor& real) {
+  return metrics::nearest(drawn, real);
 }
 
 }  // namespace dblocks::tasks

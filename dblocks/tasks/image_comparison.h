@@ -5,8 +5,6 @@
 
 #include <cstdint>
 
-#include "dblocks/tasks/image_features.h"
-
 namespace dblocks::tasks {
 
 /// How near drawn images are to real ones.
@@ -20,17 +18,14 @@ struct ImageComparison {
 };
 
 /// Compares two sets of images by their features: see metrics/frechet.h.
-/// *Shapes*: drawn, real: [N, Y, X, C] uint8. Requires: more than `neighbours`
+/// *Shapes*: drawn: [N, F], real: [M, F]. Requires: more than `neighbours`
 /// images in both.
-ImageComparison compare_images(const at::Tensor& drawn,
-                               const at::Tensor& real,
-                               const ImageFeatures& features,
-                               int64_t neighbours);
+ImageComparison compare_features(const at::Tensor& drawn,
+                                 const at::Tensor& real,
+                                 int64_t neighbours);
 
 /// For each drawn image the real one that is nearest by its features.
 /// *Shapes*: as above; result: [N] int64, indices into `real`.
-at::Tensor nearest_images(const at::Tensor& drawn,
-                          const at::Tensor& real,
-                          const ImageFeatures& features);
+at::Tensor nearest_images(const at::Tensor& drawn, const at::Tensor& real);
 
 }  // namespace dblocks::tasks

@@ -20,6 +20,8 @@ class ImageFeatures {
 
   /// Everything that changes the numbers: kind of network, its weights.
   virtual std::string name() const = 0;
+  /// How images are scaled before, in words.
+  virtual std::string resize() const { return "no resize"; }
 
   /// *Shapes*: pixels: [N, Y, X, C] uint8 on the CPU; result: [N, F] float32 on
   /// the CPU.

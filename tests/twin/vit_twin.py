@@ -37,7 +37,8 @@ OUTER_PARTS = {
     "head": "head",
 }
 NUM_SINUSOIDS = 256
-DTYPES = {"F32": torch.float32, "F64": torch.float64, "I64": torch.int64}
+DTYPES = {"U8": torch.uint8, "F32": torch.float32,
+          "F64": torch.float64, "I64": torch.int64}
 
 
 def read_safetensors(path):
