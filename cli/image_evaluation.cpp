@@ -12,9 +12,11 @@
 #include <filesystem>
 #include <memory>
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <utility>
 #include <vector>
 
+#include "cli/feature_networks.h"
 #include "cli/image_grid.h"
 #include "cli/output.h"
 #include "cli/run_data.h"
@@ -24,8 +26,8 @@
 #include "dblocks/report/png.h"
 #include "dblocks/tasks/image_comparison.h"
 #include "dblocks/tasks/image_denoising_unit.h"
-#include "dblocks/tasks/image_features.h"
 #include "dblocks/tasks/image_sampler.h"
+#include "dblocks/tasks/noise_loss.h"
 #include "dblocks/train/run_reader.h"
 
 namespace dblocks::cli {
@@ -35,6 +37,8 @@ constexpr int64_t kImagesAtOnce = 500;
 constexpr int64_t kGridColumns = 8;
 /// A larger picture is not shown in the report.
 constexpr size_t kMaxPictureBytes = size_t{6} << 20;
+/// Test images on which the loss by level of noise is measured, at most.
+constexpr int64_t kImagesByNoise = 500;
 /// Drawn images whose nearest training images are shown, at most.
 constexpr int64_t kMaxNearest = 16;
 
@@ -51,43 +55,6 @@ at::Tensor pixels_of(const data::Dataset& set) {
     to = std::copy(pixels.begin(), pixels.end(), to);
   }
   return planar.permute({0, 2, 3, 1}).contiguous();
-}
-
-/// A finished end-to-end classifier of ours on the same kind of images.
-std::unique_ptr<tasks::ClassifierFeatures> open_classifier(
-    const std::string& run,
-    const data::DatasetInfo& images,
-    at::Device device) {
-  const TrainedNetwork network = open_network(run, device);
-  const train::RunSetup& setup = network.setup;
-  DBLOCKS_CHECK(setup.task.kind == tasks::TaskKind::kClassification &&
-                    setup.task.method == tasks::Method::kEndToEnd,
-                ConfigError,
-                "[eval] expected evaluation.classifier to be a run with task = "
-                "classification and method = end_to_end, found {} and {}: {}",
-                enum_name(setup.task.kind), enum_name(setup.task.method), run);
-  const data::DatasetInfo& own = network.data;
-  DBLOCKS_CHECK(own.channels == images.channels && own.rows == images.rows &&
-                    own.columns == images.columns &&
-                    own.num_classes() == images.num_classes(),
-                ConfigError,
-                "[eval] expected a classifier of {} classes of {} x {} x {} "
-                "images, found {} classes of {} x {} x {}: {}",
-                images.num_classes(), images.channels, images.rows,
-                images.columns, own.num_classes(), own.channels, own.rows,
-                own.columns, run);
-  const train::RunReader reader(setup, train::RunFolder(run));
-  std::unique_ptr<tasks::Unit> unit = reader.load_unit(0, device);
-  const auto& files = reader.checkpoints().units[0]->manifest.files;
-  const auto weights = std::ranges::find(files, checkpoint::kWeightsName,
-                                         &checkpoint::ManifestFile::name);
-  DBLOCKS_ASSERT(weights != files.end(), "a checkpoint without weights");
-  return std::make_unique<tasks::ClassifierFeatures>(
-      std::unique_ptr<tasks::PlainUnit>(
-          dynamic_cast<tasks::PlainUnit*>(unit.release())),
-      weights->hash.hex().substr(0, 8),
-      setup.loader.mean.empty() ? own.mean : setup.loader.mean,
-      setup.loader.std.empty() ? own.std : setup.loader.std);
 }
 
 /// The training loss of every unit on images of its own interval of noise,
@@ -137,6 +104,109 @@ std::vector<double> unit_losses(const RunContext& context,
   return losses;
 }
 
+/// Test images in the scale of training, with their labels.
+tasks::LabelledBatch some_test_images(const RunContext& context,
+                                      const at::Tensor& pixels,
+                                      at::Device device) {
+  const data::Dataset& test = context.data.test;
+  const std::vector<int64_t> samples = test.readable_samples();
+  const int64_t count = std::min(kImagesByNoise, pixels.size(0));
+  std::vector<int64_t> labels;
+  for (int64_t i = 0; i < count; ++i) {
+    labels.push_back(test.label(samples[static_cast<size_t>(i)]));
+  }
+  return {
+      tasks::from_pixels(pixels.narrow(0, 0, count), context.setup.loader.mean,
+                         context.setup.loader.std)
+          .to(device),
+      at::tensor(labels).to(device)};
+}
+
+/// The loss of a run by level of noise.
+report::NoiseCurve noise_curve(const std::string& run,
+                               const train::RunSetup& setup,
+                               const tasks::LabelledBatch& images,
+                               const std::vector<double>& levels,
+                               int64_t seed,
+                               at::Device device) {
+  const train::RunReader reader(setup, train::RunFolder(run));
+  report::NoiseCurve curve{.run = run,
+                           .method = std::string(enum_name(setup.task.method))};
+  for (const tasks::NoiseLoss& level : tasks::noise_losses(
+           reader.task(),
+           [&](int64_t unit) { return reader.load_unit(unit, device); }, images,
+           levels, static_cast<uint64_t>(seed))) {
+    curve.points.push_back({level.sigma, level.unit, level.loss});
+  }
+  return curve;
+}
+
+/// The run that is held against another one.
+TrainedNetwork open_other(const std::string& run,
+                          const RunContext& context,
+                          at::Device device) {
+  TrainedNetwork other = open_network(run, device);
+  DBLOCKS_CHECK(other.setup.task.kind == tasks::TaskKind::kImageGeneration,
+                ConfigError,
+                "[eval] expected --against to name a run with task = "
+                "image_generation, found {}: {}",
+                enum_name(other.setup.task.kind), run);
+  const data::DatasetInfo& own = context.data.test.info();
+  const data::DatasetInfo& info = other.data;
+  DBLOCKS_CHECK(
+      info.channels == own.channels && info.rows == own.rows &&
+          info.columns == own.columns &&
+          info.num_classes() == own.num_classes(),
+      ConfigError,
+      "[eval] expected --against a run of {} classes of {} x {} x {} images, "
+      "found {} classes of {} x {} x {}: {}",
+      own.num_classes(), own.channels, own.rows, own.columns,
+      info.num_classes(), info.channels, info.rows, info.columns, run);
+  const auto ends = [](const train::RunSetup& setup) {
+    return std::pair(setup.task.noise.sigma_min, setup.task.noise.sigma_max);
+  };
+  const auto scale = [](const train::RunSetup& setup,
+                        const data::DatasetInfo& data) {
+    return std::pair(setup.loader.mean.empty() ? data.mean : setup.loader.mean,
+                     setup.loader.std.empty() ? data.std : setup.loader.std);
+  };
+  DBLOCKS_CHECK(
+      ends(other.setup) == ends(context.setup) &&
+          other.setup.task.noise.sigma_data ==
+              context.setup.task.noise.sigma_data &&
+          scale(other.setup, info) == scale(context.setup, own),
+      ConfigError,
+      "[eval] expected --against a run with the same noise.sigma_min, "
+      "sigma_max, sigma_data and scale of pixels, found others: "
+      "losses of different scales do not compare: {}",
+      run);
+  return other;
+}
+
+std::vector<report::NoiseCurve> noise_curves(
+    const std::string& run,
+    const std::string& against,
+    const std::optional<TrainedNetwork>& other,
+    const RunContext& context,
+    const noise::Partition& partition,
+    const at::Tensor& pixels,
+    at::Device device) {
+  const tasks::EvaluationOptions& options = context.setup.evaluation;
+  if (options.noise_levels == 0) {
+    return {};
+  }
+  const std::vector<double> levels =
+      tasks::noise_levels(partition, options.noise_levels);
+  const tasks::LabelledBatch images = some_test_images(context, pixels, device);
+  std::vector<report::NoiseCurve> curves = {
+      noise_curve(run, context.setup, images, levels, options.seed, device)};
+  if (other) {
+    curves.push_back(noise_curve(against, other->setup, images, levels,
+                                 options.seed, device));
+  }
+  return curves;
+}
+
 std::vector<int64_t> labels_in_turn(int64_t count, int64_t num_classes) {
   std::vector<int64_t> labels;
   for (int64_t i = 0; i < count; ++i) {
@@ -161,17 +231,36 @@ at::Tensor grid_images(const at::Tensor& pixels, int64_t num_classes) {
 report::ImageScore compare(const at::Tensor& drawn,
                            const at::Tensor& real,
                            const tasks::ImageFeatures& features,
-                           int64_t neighbours,
+                           const tasks::EvaluationOptions& options,
                            const std::string& reference) {
-  const tasks::ImageComparison found =
-      tasks::compare_images(drawn, real, features, neighbours);
-  return {.name = fmt::format("{}, no resize, {} images against {}",
-                              features.name(), drawn.size(0), reference),
+  const int64_t neighbours = options.neighbours;
+  const tasks::ImageComparison found = tasks::compare_features(
+      features(drawn), features_of_real(features, real, options.feature_cache),
+      neighbours);
+  return {.name = fmt::format("{}, {}, {} images against {}", features.name(),
+                              features.resize(), drawn.size(0), reference),
           .frechet_distance = found.frechet_distance,
           .precision = found.precision,
           .recall = found.recall,
           .neighbours = neighbours,
           .num_neighbour_images = found.num_neighbour_images};
+}
+
+/// A line for each level of noise: which block owns it, and the losses.
+void print_curves(const std::vector<report::NoiseCurve>& curves) {
+  if (curves.empty()) {
+    return;
+  }
+  print_line(
+      fmt::format("{:>10} {:>6} {:>10}{}", "sigma", "block", "loss",
+                  curves.size() > 1 ? "  loss of " + curves[1].run : ""));
+  for (size_t i = 0; i < curves[0].points.size(); ++i) {
+    const report::NoisePoint& own = curves[0].points[i];
+    print_line(fmt::format(
+        "{:>10.4g} {:>6} {:>10.4f}{}", own.sigma, own.block, own.loss,
+        curves.size() > 1 ? fmt::format("  {:.4f}", curves[1].points[i].loss)
+                          : ""));
+  }
 }
 
 void print(const report::ImageEvaluation& evaluation) {
@@ -188,6 +277,7 @@ void print(const report::ImageEvaluation& evaluation) {
     print_line(fmt::format("block {}: loss {:.4f} on test images", i,
                            evaluation.block_loss[i]));
   }
+  print_curves(evaluation.noise_curves);
 }
 
 std::string base64_of(const std::string& png) {
@@ -206,8 +296,9 @@ std::string nearest_picture(const at::Tensor& drawn,
   const at::Tensor first = drawn.narrow(0, 0, count);
   const at::Tensor real = pixels_of(train);
   return report::png_bytes(image_grid(
-      at::cat({first, real.index_select(
-                          0, tasks::nearest_images(first, real, features))}),
+      at::cat({first,
+               real.index_select(
+                   0, tasks::nearest_images(features(first), features(real)))}),
       count));
 }
 
@@ -240,6 +331,7 @@ void keep(const std::string& run,
 
 ExitCode evaluate_images(const CommonFlags& flags,
                          const std::string& run,
+                         const std::string& against,
                          const RunContext& context,
                          at::Device device) {
   using Clock = std::chrono::steady_clock;
@@ -251,9 +343,10 @@ ExitCode evaluate_images(const CommonFlags& flags,
       "[eval] expected pictures of 1 or 3 channels, found {}: latents "
       "have to be decoded first. Hint: dblocks sample --npz",
       info.channels);
-  std::unique_ptr<tasks::ClassifierFeatures> classifier;
-  if (!options.classifier.empty()) {
-    classifier = open_classifier(options.classifier, info, device);
+  const FeatureNetworks networks = open_feature_networks(options, info, device);
+  std::optional<TrainedNetwork> other;
+  if (!against.empty()) {
+    other = open_other(against, context, device);
   }
   const train::RunReader reader(setup, train::RunFolder(run));
   const bool is_train = options.reference == tasks::ReferenceSet::kTrain;
@@ -292,22 +385,22 @@ ExitCode evaluate_images(const CommonFlags& flags,
       .guidance = setup.sampling.guidance,
       .seed = options.seed,
       .sampling_seconds = seconds};
-  const tasks::PixelFeatures by_pixels;
-  const tasks::ImageFeatures& features =
-      classifier ? static_cast<const tasks::ImageFeatures&>(*classifier)
-                 : by_pixels;
-  evaluation.scores.push_back(
-      compare(drawn, real, features, options.neighbours, reference));
-  if (classifier) {
-    evaluation.asked_class_share = classifier->classes(drawn)
+  for (const tasks::ImageFeatures* features : networks.in_use()) {
+    evaluation.scores.push_back(
+        compare(drawn, real, *features, options, reference));
+  }
+  if (networks.classifier) {
+    evaluation.asked_class_share = networks.classifier->classes(drawn)
                                        .eq(at::tensor(request.labels))
                                        .to(at::kDouble)
                                        .mean()
                                        .item<double>();
   }
   evaluation.nearest_png_base64 =
-      base64_of(nearest_picture(drawn, context.data.train, features));
+      base64_of(nearest_picture(drawn, context.data.train, networks.quick()));
   evaluation.block_loss = unit_losses(context, reader, test, device);
+  evaluation.noise_curves = noise_curves(
+      run, against, other, context, reader.task().partition(), test, device);
   if (flags.json) {
     print_line(report::to_json(evaluation, report::Detail::kScores).dump(2));
   } else {

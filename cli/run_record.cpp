@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "cli/environment.h"
+#include "cli/previews.h"
 #include "dblocks/checkpoint/store.h"
 #include "dblocks/config/dump.h"
 #include "dblocks/config/field_list.h"
@@ -21,6 +22,7 @@ namespace {
 constexpr uint64_t kMaxRecipeBytes = 1 << 20;
 // The page thins further; this bounds what is held meanwhile.
 constexpr size_t kMaxPointsPerBlock = 20000;
+constexpr size_t kMaxPreviews = 12;
 
 report::PartitionChart partition_chart(const tasks::Task& task) {
   constexpr int kPoints = 400;
@@ -129,6 +131,7 @@ RunRecord read_run(const std::filesystem::path& root) {
   attempt(page, [&] {
     page.images = report::read_image_evaluation(root / kImageEvaluationName);
   });
+  attempt(page, [&] { page.previews = read_previews(root, kMaxPreviews); });
   attempt(page, [&] {
     page.memory = report::read_memory_record(root / kMemoryName);
   });

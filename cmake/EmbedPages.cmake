@@ -7,7 +7,8 @@ namespace dblocks::report::internal {
 ")
 foreach(pair "kPageStyle:page.css" "kChartsScript:charts.js"
              "kDefinitionsScript:definitions.js" "kRunPageScript:run_page.js"
-             "kComparePageScript:compare_page.js")
+             "kComparePageScript:compare_page.js"
+             "kSweepPageScript:sweep_page.js")
   string(REPLACE ":" ";" pair "${pair}")
   list(GET pair 0 name)
   list(GET pair 1 file)

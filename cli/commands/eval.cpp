@@ -109,6 +109,7 @@ void keep(const std::string& run, const report::Evaluation& evaluation) {
 
 ExitCode eval_run(const CommonFlags& flags,
                   const std::string& run,
+                  const std::string& against,
                   const std::vector<std::string>& overrides) {
   using Clock = std::chrono::steady_clock;
   const Clock::time_point start = Clock::now();
@@ -116,8 +117,12 @@ ExitCode eval_run(const CommonFlags& flags,
   const at::Device device = open_device(flags);
   const RunContext context = open_run(run, overrides, device);
   if (context.setup.task.kind == tasks::TaskKind::kImageGeneration) {
-    return evaluate_images(flags, run, context, device);
+    return evaluate_images(flags, run, against, context, device);
   }
+  DBLOCKS_CHECK(against.empty(), ConfigError,
+                "[eval] expected --against with a run that generates images, "
+                "found task = {}. Hint: dblocks compare",
+                enum_name(context.setup.task.kind));
   const train::RunReader reader(context.setup, train::RunFolder(run));
   const tasks::LabelledSet set = train::labelled_set(context.data.test, device);
   const std::vector<tasks::ReadoutResult> results = tasks::evaluate(
@@ -150,6 +155,7 @@ ExitCode eval_run(const CommonFlags& flags,
 void add_eval(CLI::App& app, CommonFlags& flags, Action& action) {
   struct Arguments {
     std::string run;
+    std::string against;
     std::vector<std::string> overrides;
   };
   auto arguments = std::make_shared<Arguments>();
@@ -158,13 +164,18 @@ void add_eval(CLI::App& app, CommonFlags& flags, Action& action) {
       "Measure a run: a classifier on the test set with every readout, "
       "generated images against real ones");
   verb->add_option("run", arguments->run, "Folder of the run")->required();
+  verb->add_option("--against", arguments->against,
+                   "Folder of another run that generates such images, for "
+                   "instance the end-to-end one: its loss at each level of "
+                   "noise, beside this run's");
   add_set_flag(*verb, arguments->overrides,
                "Override a key that does not change weights: a.b=c");
   add_common_flags(*verb, flags);
   add_json_flag(*verb, flags);
   verb->callback([arguments, &flags, &action] {
     action = [arguments, &flags] {
-      return eval_run(flags, arguments->run, arguments->overrides);
+      return eval_run(flags, arguments->run, arguments->against,
+                      arguments->overrides);
     };
   });
 }

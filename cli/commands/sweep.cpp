@@ -3,11 +3,11 @@
 #include <spawn.h>
 #include <sys/wait.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cmath>
 #include <filesystem>
 #include <memory>
-#include <optional>
 #include <string>
 #include <system_error>
 #include <utility>
@@ -20,6 +20,7 @@
 #include "dblocks/core/file_system.h"
 #include "dblocks/report/evaluation.h"
 #include "dblocks/report/image_evaluation.h"
+#include "dblocks/report/sweep_page.h"
 
 extern char** environ;
 
@@ -36,10 +37,10 @@ struct SweepArguments {
 /// A figure of an evaluation.
 using Figure = std::pair<std::string, double>;
 
-struct SweepRun {
-  std::string variant;
-  int64_t seed = 0;
+/// A run of the table and what became of it.
+struct TableRun {
   fs::path folder;
+  int64_t seed = 0;
   std::vector<Figure> figures;
 };
 
@@ -101,7 +102,7 @@ std::vector<Figure> figures_of(const fs::path& run) {
 ExitCode work_off(const CommonFlags& flags,
                   const config::SweepTable& table,
                   const config::SweepVariant& variant,
-                  SweepRun& run) {
+                  TableRun& run) {
   run.figures = figures_of(run.folder);
   if (!run.figures.empty()) {
     print_line(fmt::format("{}: done", run.folder.string()));
@@ -128,86 +129,55 @@ ExitCode work_off(const CommonFlags& flags,
   return ExitCode::kDone;
 }
 
-std::string csv_of(const std::vector<SweepRun>& runs) {
-  std::string text = "variant,seed,run";
-  for (const Figure& figure : runs.front().figures) {
-    text += "," + figure.first;
+/// The figures of a run under the names that all runs have them by.
+report::SweepRun row_of(const TableRun& run,
+                        const std::vector<std::string>& names) {
+  report::SweepRun row{.run = run.folder.filename().string(), .seed = run.seed};
+  for (const std::string& name : names) {
+    const auto found = std::ranges::find(run.figures, name, &Figure::first);
+    row.figures.push_back(found == run.figures.end() ? NAN : found->second);
   }
-  for (const SweepRun& run : runs) {
-    text += fmt::format("\n{},{},{}", run.variant, run.seed,
-                        run.folder.filename().string());
-    for (const Figure& figure : run.figures) {
-      text += fmt::format(",{}", figure.second);
-    }
-  }
-  return text + "\n";
+  return row;
 }
 
-/// Mean and, of several seeds, standard deviation (n - 1) of one figure.
-std::string spread_of(const std::vector<double>& values) {
-  double mean = 0, square = 0;
-  const auto n = static_cast<double>(values.size());
-  for (const double value : values) {
-    mean += value / n;
-  }
-  for (const double value : values) {
-    square += (value - mean) * (value - mean);
-  }
-  return values.size() < 2 ? fmt::format("{:.4f}", mean)
-                           : fmt::format("{:.4f} +- {:.4f}", mean,
-                                         std::sqrt(square / (n - 1)));
-}
-
-std::string markdown_of(const config::SweepTable& table,
-                        const std::vector<SweepRun>& runs) {
-  std::string text = "| variant | seeds |", line = "\n| --- | --- |";
-  for (const Figure& figure : runs.front().figures) {
-    text += fmt::format(" {} |", figure.first);
-    line += " --- |";
-  }
-  text += line;
-  for (const config::SweepVariant& variant : table.variants) {
-    std::vector<std::vector<double>> columns(runs.front().figures.size());
-    for (const SweepRun& run : runs) {
-      for (size_t i = 0; run.variant == variant.name && i < columns.size();
-           ++i) {
-        columns[i].push_back(i < run.figures.size() ? run.figures[i].second
-                                                    : NAN);
-      }
-    }
-    text += fmt::format("\n| {} | {} |", variant.name, table.seeds.size());
-    for (const std::vector<double>& column : columns) {
-      text += fmt::format(" {} |", spread_of(column));
-    }
-  }
-  return text + "\n";
+/// Writes what the runs so far have found.
+void write_results(const fs::path& out, const report::SweepResults& results) {
+  replace_file(out / "table.csv", report::sweep_csv(results));
+  replace_file(out / "table.md", report::sweep_markdown(results));
+  replace_file(out / "table.html", report::sweep_page_html(results));
 }
 
 ExitCode sweep(const CommonFlags& flags, const SweepArguments& arguments) {
   const config::SweepTable table = config::load_sweep_table(arguments.table);
   const fs::path out = arguments.out;
   real_file_system().make_folders(out);
-  std::vector<SweepRun> runs;
+  report::SweepResults results{.recipe = table.recipe.stem().string()};
   for (const config::SweepVariant& variant : table.variants) {
+    results.variants.push_back({.name = variant.name});
     for (const int64_t seed : table.seeds) {
-      runs.push_back(
-          {.variant = variant.name,
-           .seed = seed,
-           .folder = out / fmt::format("{}_seed_{}", variant.name, seed)});
-      const ExitCode code = work_off(flags, table, variant, runs.back());
+      TableRun run{
+          .folder = out / fmt::format("{}_seed_{}", variant.name, seed),
+          .seed = seed};
+      const ExitCode code = work_off(flags, table, variant, run);
       if (code != ExitCode::kDone) {
         print_line(
             fmt::format("{}: ended with code {}; the same command goes "
                         "on from here",
-                        runs.back().folder.string(), static_cast<int>(code)));
+                        run.folder.string(), static_cast<int>(code)));
         return code;
       }
+      if (results.figures.empty()) {
+        for (const Figure& figure : run.figures) {
+          results.figures.push_back(figure.first);
+        }
+      }
+      results.variants.back().runs.push_back(row_of(run, results.figures));
+      write_results(out, results);
     }
   }
-  const std::string markdown = markdown_of(table, runs);
-  replace_file(out / "table.csv", csv_of(runs));
-  replace_file(out / "table.md", markdown);
+  const std::string markdown = report::sweep_markdown(results);
   print_line(markdown.substr(0, markdown.size() - 1));
+  print_line((out / "table.html").string());
   return ExitCode::kDone;
 }
 
@@ -218,8 +188,9 @@ void add_sweep(CLI::App& app, CommonFlags& flags, Action& action) {
   CLI::App* verb = app.add_subcommand(
       "sweep", "Train and evaluate a table of runs that differ in a few keys");
   verb->add_option("table", arguments->table, "Table, a TOML file")->required();
-  verb->add_option("--out", arguments->out,
-                   "Folder of the runs, of table.csv and of table.md")
+  verb->add_option(
+          "--out", arguments->out,
+          "Folder of the runs and of table.csv, table.md and table.html")
       ->required();
   add_common_flags(*verb, flags);
   verb->callback([arguments, &flags, &action] {

@@ -13,6 +13,7 @@
 #include "cli/machine.h"
 #include "cli/memory_budget.h"
 #include "cli/output.h"
+#include "cli/previews.h"
 #include "cli/run_context.h"
 #include "cli/run_data.h"
 #include "cli/signals.h"
@@ -83,6 +84,13 @@ void print_summary(const RunContext& context,
     constexpr double kGiga = 1e9;
     return seconds > 0 ? static_cast<double>(bytes) / seconds / kGiga : 0;
   };
+  if (result.num_commits_waited > 0 && result.step_seconds > 0) {
+    const double each =
+        result.commit_seconds / static_cast<double>(result.num_commits_waited);
+    print_line(fmt::format(
+        "checkpoints: training stood still for {}, {:.3f} s each, {:.2f} steps",
+        result.num_commits_waited, each, each / result.step_seconds));
+  }
   const train::DeviceTraffic &in = result.to_device, &out = result.from_device;
   if (in.num_states + out.num_states > 0) {
     print_line(fmt::format(
@@ -176,6 +184,11 @@ ExitCode train_run(const CommonFlags& flags, TrainArguments arguments) {
   claim_folder(folder, arguments.recipe, context);
 
   TrainProgress board;
+  // A process that trains one block knows nothing of the others.
+  std::optional<Previews> previews;
+  if (!arguments.block) {
+    previews.emplace(context, folder, device);
+  }
   double first_step_seconds = 0;
   options.on_progress = [&](const report::Progress& progress) {
     if (first_step_seconds == 0) {
@@ -183,6 +196,9 @@ ExitCode train_run(const CommonFlags& flags, TrainArguments arguments) {
           std::chrono::duration<double>(Clock::now() - start).count();
     }
     board.update(progress);
+    if (previews) {
+      previews->after_step(progress);
+    }
   };
   train::Trainer trainer(context.setup, context.data.train, folder, options);
   board.set_blocks(context.setup, folder, trainer.steps_done(),

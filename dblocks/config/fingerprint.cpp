@@ -14,13 +14,27 @@ namespace {
 
 /// Keys, or whole tables (with a dot at the end), that never change weights, or
 /// by the rounding of sums alone.
-constexpr auto kWithoutEffect = std::to_array<std::string_view>(
-    {"name", "noise.preset", "data.root", "data.test_samples", "data.workers",
-     "data.prefetch", "data.on_bad_sample", "classification.bridge",
-     "classification.normalised_bridge_table", "readout.", "sampling.",
-     "evaluation.", "optim.ema_evaluate", "train.recompute",
-     "train.micro_batch", "train.log_every_steps", "train.cuda_graphs",
-     "checkpoint.", "report."});
+constexpr auto kWithoutEffect =
+    std::to_array<std::string_view>({"name",
+                                     "noise.preset",
+                                     "data.root",
+                                     "data.test_samples",
+                                     "data.workers",
+                                     "data.prefetch",
+                                     "data.on_bad_sample",
+                                     "classification.bridge",
+                                     "classification.normalised_bridge_table",
+                                     "readout.",
+                                     "sampling.",
+                                     "evaluation.",
+                                     "optim.ema_evaluate",
+                                     "train.recompute",
+                                     "train.micro_batch",
+                                     "train.log_every_steps",
+                                     "train.cuda_graphs",
+                                     "train.on_bad_step",
+                                     "checkpoint.",
+                                     "report."});
 
 /// Keys, or whole tables, that came after the first runs: at their default they
 /// say nothing, so that older runs keep their fingerprint.

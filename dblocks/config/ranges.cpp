@@ -87,6 +87,7 @@ constexpr auto kRanges = std::to_array<Range>({
     closed("evaluation.samples", 2, 1e6),
     at_least("evaluation.seed", 0),
     closed("evaluation.neighbours", 1, 1000),
+    closed("evaluation.noise_levels", 0, 1000),
     above("optim.learning_rate", 0),
     at_least("optim.min_learning_rate", 0),
     at_least("optim.weight_decay", 0),
@@ -104,6 +105,7 @@ constexpr auto kRanges = std::to_array<Range>({
     closed("checkpoint.every_steps", 1, kMaxCount),
     closed("checkpoint.keep", 2, 1e6),
     closed("report.histograms_every_steps", 0, kMaxCount),
+    closed("report.previews_every_steps", 0, kMaxCount),
 });
 
 /// The numbers of a value, one after the other; none for other types.

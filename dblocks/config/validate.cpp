@@ -51,6 +51,9 @@ void validate_interval(std::string_view key, const std::vector<double>& ends) {
 }
 
 void validate_generation(const RunConfig& config) {
+  DBLOCKS_CHECK(config.evaluation.noise_levels != 1, ConfigError,
+                "[config] expected evaluation.noise_levels = 0 or at least 2, "
+                "the ends of the noise axis, found 1");
   const auto& sampling = config.sampling;
   validate_interval("sampling.guidance_interval", sampling.guidance_interval);
   validate_interval("sampling.churn_interval", sampling.churn_interval);
@@ -144,6 +147,14 @@ void validate_method(const RunConfig& config) {
       "[config] expected a number for train.steps_per_visit, found auto with "
       "shared parts (blocks.ownership): the order of steps, which then decides "
       "the result, would hang on the machine's speed");
+  DBLOCKS_CHECK(
+      config.train.on_bad_step != train::BadStepPolicy::kRollBack ||
+          config.method != Method::kDiffusionBlocks ||
+          !blocks::has_shared_parts(config.blocks.ownership),
+      ConfigError,
+      "[config] expected train.on_bad_step = fail or skip with shared parts "
+      "(blocks.ownership), found roll_back: one block cannot go back without "
+      "the others");
   DBLOCKS_CHECK(config.method != Method::kDiffusionBlocks ||
                     config.blocks.ownership.head != blocks::Ownership::kFrozen,
                 ConfigError,

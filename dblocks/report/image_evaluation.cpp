@@ -18,6 +18,8 @@ using Json = nlohmann::ordered_json;
 constexpr uint64_t kMaxFileBytes = uint64_t{16} << 20;
 constexpr size_t kMaxScores = 16;
 constexpr size_t kMaxBlocks = 4096;
+constexpr size_t kMaxCurves = 2;
+constexpr size_t kMaxLevels = 1024;
 
 double finite(const Json& json) {
   const double value = json.get<double>();
@@ -42,6 +44,33 @@ ImageScore score_of(const Json& json) {
           .recall = fraction(json.at("recall")),
           .neighbours = json.at("neighbours").get<int64_t>(),
           .num_neighbour_images = json.at("neighbour_images").get<int64_t>()};
+}
+
+NoiseCurve curve_of(const Json& json) {
+  NoiseCurve curve{.run = json.at("run").get<std::string>(),
+                   .method = json.at("method").get<std::string>()};
+  double before = 0;
+  for (const Json& point : json.at("points")) {
+    curve.points.push_back({.sigma = finite(point.at("sigma")),
+                            .block = point.at("block").get<int64_t>(),
+                            .loss = finite(point.at("loss"))});
+    if (curve.points.back().sigma <= before ||
+        curve.points.size() > kMaxLevels) {
+      throw std::invalid_argument("expected ascending levels of noise");
+    }
+    before = curve.points.back().sigma;
+  }
+  return curve;
+}
+
+Json to_json(const NoiseCurve& curve) {
+  Json json{
+      {"run", curve.run}, {"method", curve.method}, {"points", Json::array()}};
+  for (const NoisePoint& p : curve.points) {
+    json["points"].push_back(
+        {{"sigma", p.sigma}, {"block", p.block}, {"loss", p.loss}});
+  }
+  return json;
 }
 
 /// A picture in base64: {"png": text}.
@@ -75,12 +104,19 @@ ImageEvaluation evaluation_of(const Json& json) {
   for (const Json& loss : json.at("block_loss")) {
     result.block_loss.push_back(finite(loss));
   }
+  // Evaluations of before there were curves have none.
+  if (json.contains("noise_curves")) {
+    for (const Json& curve : json.at("noise_curves")) {
+      result.noise_curves.push_back(curve_of(curve));
+    }
+  }
   if (json.contains("asked_class_share")) {
     result.asked_class_share = fraction(json.at("asked_class_share"));
   }
   if (result.scores.empty() || result.scores.size() > kMaxScores ||
-      result.block_loss.size() > kMaxBlocks) {
-    throw std::invalid_argument("expected scores and losses");
+      result.block_loss.size() > kMaxBlocks ||
+      result.noise_curves.size() > kMaxCurves) {
+    throw std::invalid_argument("expected scores, losses and curves");
   }
   return result;
 }
@@ -98,7 +134,11 @@ Json to_json(const ImageEvaluation& e, Detail detail) {
             {"seed", e.seed},
             {"sampling_seconds", e.sampling_seconds},
             {"scores", Json::array()},
-            {"block_loss", e.block_loss}};
+            {"block_loss", e.block_loss},
+            {"noise_curves", Json::array()}};
+  for (const NoiseCurve& curve : e.noise_curves) {
+    json["noise_curves"].push_back(to_json(curve));
+  }
   for (const ImageScore& score : e.scores) {
     json["scores"].push_back(
         {{"name", score.name},

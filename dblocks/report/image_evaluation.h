@@ -25,6 +25,20 @@ struct ImageScore {
   int64_t num_neighbour_images = 0;
 };
 
+/// The loss of a run at one level of noise.
+struct NoisePoint {
+  double sigma = 0;
+  int64_t block = 0;  ///< that owns sigma
+  double loss = 0;
+};
+
+/// The loss of a run, by level of noise, on test images.
+struct NoiseCurve {
+  std::string run;
+  std::string method;
+  std::vector<NoisePoint> points;  ///< sigma ascending
+};
+
 struct ImageEvaluation {
   std::string run;
   std::string method;
@@ -40,6 +54,8 @@ struct ImageEvaluation {
   std::optional<double> asked_class_share;
   /// Of each block on its own interval, on test images.
   std::vector<double> block_loss;
+  /// Of this run, and of the one that it was held against if there was one.
+  std::vector<NoiseCurve> noise_curves;
   /// Drawn images, a row for each class, as a PNG file; may be empty.
   std::string grid_png_base64;
   /// One drawn image of each class above the training image that is nearest to

@@ -28,5 +28,6 @@ extern const std::string_view kChartsScript;
 extern const std::string_view kDefinitionsScript;
 extern const std::string_view kRunPageScript;
 extern const std::string_view kComparePageScript;
+extern const std::string_view kSweepPageScript;
 
 }  // namespace dblocks::report::internal

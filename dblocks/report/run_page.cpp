@@ -184,6 +184,7 @@ std::string run_page_html(const RunPage& page) {
             {"generates_images", page.generates_images},
             {"evaluation", nullptr},
             {"images", nullptr},
+            {"previews", Json::array()},
             {"is_evaluation_old", page.is_evaluation_old()},
             {"memory", nullptr},
             {"recipe", Json::array()},
@@ -199,6 +200,10 @@ std::string run_page_html(const RunPage& page) {
   }
   if (page.images) {
     json["images"] = to_json(*page.images, Detail::kAll);
+  }
+  for (const Preview& preview : page.previews) {
+    json["previews"].push_back(
+        {{"steps", preview.steps}, {"png", preview.png_base64}});
   }
   if (page.memory) {
     json["memory"] = {

@@ -64,6 +64,12 @@ struct BlockState {
   TrainingLog log;
 };
 
+/// Images drawn while the run trained.
+struct Preview {
+  int64_t steps = 0;       ///< that every block had done at least
+  std::string png_base64;  ///< a PNG file
+};
+
 struct RunPage {
   std::string name;
   std::string folder;
@@ -78,6 +84,7 @@ struct RunPage {
   bool generates_images = false;  ///< else it classifies
   std::optional<Evaluation> evaluation;
   std::optional<ImageEvaluation> images;
+  std::vector<Preview> previews;  ///< by steps, ascending
   std::optional<MemoryRecord> memory;
   std::vector<RecipeRow> recipe;
   std::vector<NamedValue> training_environment;

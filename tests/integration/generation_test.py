@@ -4,6 +4,8 @@
 import json
 import shutil
 import struct
+import subprocess
+import sys
 import zipfile
 import zlib
 
@@ -85,6 +87,11 @@ class Generation(Program):
                          "the 200 test images of fashion_mnist")
         self.assertGreater(pixels["frechet_distance"], 0)
         self.assertEqual(len(found["block_loss"]), 3)
+        (curve,) = found["noise_curves"]
+        self.assertEqual(len(curve["points"]), 24)
+        owners = [point["block"] for point in curve["points"]]
+        self.assertEqual(owners, sorted(owners, reverse=True))
+        self.assertEqual(set(owners), {0, 1, 2})
         self.assertEqual(
             png_size((self.run_folder / "samples.png").read_bytes()),
             (2 * 28, 10 * 28, 1))
@@ -97,6 +104,21 @@ class Generation(Program):
         self.assertRegex(found["scores"][0]["name"],
                          r"^classifier-[0-9a-f]{8}, no resize, 24 images")
         self.assertTrue(0 <= found["asked_class_share"] <= 1)
+        whole = self.folder / "whole"
+        self.expect(run("train", RECIPE, "--out", whole, *SMALL, "--set",
+                        "method=end_to_end"), 0)
+        both = json.loads(self.expect(
+            run("eval", self.run_folder, *small, "--against", whole,
+                "--set", "evaluation.noise_levels=7", "--set",
+                f"evaluation.classifier={classifier}"), 0).stdout)
+        own, other = both["noise_curves"]
+        self.assertEqual(other["method"], "end_to_end")
+        self.assertEqual(len(own["points"]), 7)
+        self.assertEqual({point["block"] for point in other["points"]}, {0})
+        alone = json.loads(self.expect(
+            run("eval", whole, *small, "--set", "evaluation.noise_levels=7"),
+            0).stdout)
+        self.assertEqual(alone["noise_curves"][0]["points"], other["points"])
         self.expect(run("report", self.run_folder), 0)
         page = (self.run_folder / "report.html").read_text()
         self.assertTrue(found["scores"][0]["name"] in page)
@@ -111,10 +133,104 @@ class Generation(Program):
             self.assertNotIn("undefined", text)
             self.assertNotIn("NaN", text)
             self.assertIn("FRECHET DISTANCE", text.upper())
+            self.assertIn("Loss at each level of noise", text)
+            self.assertEqual(window.run(
+                "return ['circle', 'path.curve', 'line.boundary'].map(s => "
+                "document.querySelectorAll("
+                "'[aria-label=\"Loss at each level of noise\"] ' + s"
+                ").length)"), [7, 2, 2])
             self.assertEqual(window.run(
                 "return [...document.querySelectorAll('img.grid')].map("
                 "i => [i.naturalWidth, i.naturalHeight])"),
                 [[2 * 28, 10 * 28], [10 * 28, 2 * 28]])
+
+    def test_inception_features_from_converted_weights(self):
+        try:
+            import torch
+        except ImportError:
+            self.skipTest("needs torch")
+        sys.path.insert(0, str(ROOT / "tests" / "twin"))
+        import inception_twin
+        torch.manual_seed(0)
+        state = self.folder / "weights.pth"
+        weights = self.folder / "weights.safetensors"
+        torch.save(inception_twin.Inception().state_dict(), state)
+        subprocess.run([sys.executable, ROOT / "tools" / "convert_inception.py",
+                        state, weights], check=True, stdout=subprocess.DEVNULL)
+        cache = self.folder / "features"
+        small = ["--threads", "1", "--json"]
+        for setting in ("evaluation.samples=5", "sampling.steps=2",
+                        "evaluation.noise_levels=0", "data.test_samples=8",
+                        f"evaluation.feature_cache={cache}",
+                        f"evaluation.inception={weights}"):
+            small += ["--set", setting]
+
+        def scores(*more):
+            result = self.expect(run("eval", self.run_folder, *small, *more), 0)
+            return json.loads(result.stdout)["scores"], result.stderr
+
+        (first,), _ = scores()
+        self.assertRegex(first["name"], r"^inception-[0-9a-f]{8}, tensorflow "
+                         r"resize, 5 images against the 8 test images")
+        (kept,) = cache.iterdir()
+        self.assertEqual(scores()[0], [first])
+        kept.write_bytes(kept.read_bytes()[:-100])
+        again, said = scores()
+        self.assertEqual(again, [first])
+        self.assertIn("computed anew", said)
+        (clean,), _ = scores("--set", "evaluation.inception_resize=clean")
+        self.assertIn("clean resize", clean["name"])
+        self.assertNotEqual(clean["frechet_distance"],
+                            first["frechet_distance"])
+        self.assertEqual(len(list(cache.iterdir())), 2)
+        state = torch.load(state, weights_only=True)
+        del state["Mixed_6a.branch3x3.bn.bias"]
+        torch.save(state, self.folder / "less.pth")
+        subprocess.run([sys.executable, ROOT / "tools" / "convert_inception.py",
+                        self.folder / "less.pth", weights], check=True,
+                       stdout=subprocess.DEVNULL)
+        refused = self.expect(run("eval", self.run_folder, *small), 4)
+        self.assertIn("Mixed_6a.branch3x3.bn.bias", refused.stderr)
+        self.assertIn(str(weights), refused.stderr)
+
+    def test_previews_show_a_run_while_it_trains(self):
+        def pictures(folder):
+            return {file.name: file.read_bytes()
+                    for file in (folder / "previews").iterdir()}
+        alternating = SMALL + ["--set", "train.schedule=alternating", "--set",
+                               "train.steps_per_visit=5", "--set",
+                               "sampling.steps=4"]
+        drawn, plain = self.folder / "drawn", self.folder / "plain"
+        previews = ["--set", "report.previews_every_steps=5"]
+        self.expect(run("train", RECIPE, "--out", drawn, *alternating,
+                        *previews), 0)
+        found = pictures(drawn)
+        self.assertEqual(sorted(found), ["00000005.png", "00000010.png"])
+        self.assertEqual(png_size(found["00000005.png"]),
+                         (10 * 28, 2 * 28, 1))
+        self.assertNotEqual(found["00000005.png"], found["00000010.png"])
+        self.expect(run("train", RECIPE, "--out", plain, *alternating), 0)
+        self.assertFalse((plain / "previews").exists())
+        files = [file.relative_to(drawn) for file in
+                 drawn.rglob("weights.safetensors")]
+        self.assertGreaterEqual(len(files), 3)
+        for file in files:
+            self.assertEqual((drawn / file).read_bytes(),
+                             (plain / file).read_bytes(), file)
+        self.expect(run("report", drawn), 0)
+        page = (drawn / "report.html").read_text()
+        self.assertIn("While it trained", page)
+        (drawn / "previews" / "00000011.png").write_text("no picture")
+        (drawn / "previews" / "notes.txt").write_text("mine")
+        self.expect(run("report", drawn), 0)
+        if browser.missing():
+            return
+        with browser.Browser() as window:
+            window.open(drawn / "report.html")
+            self.assertEqual(window.console(), [])
+            self.assertEqual(window.run(
+                "return [...document.querySelectorAll('.previews img')].map("
+                "i => i.naturalWidth)"), [280, 280])
 
     def test_a_table_of_runs_is_trained_once_and_summed_up(self):
         table = self.folder / "table.toml"
@@ -138,6 +254,17 @@ class Generation(Program):
         mean = f"| equal | 2 | {sum(distances[:2]) / 2:.4f} +- "
         self.assertIn(mean, (out / "table.md").read_text())
         self.assertIn(mean, text)
+        if not browser.missing():
+            with browser.Browser() as window:
+                window.open(out / "table.html")
+                self.assertEqual(window.console(), [])
+                text = window.run("return document.body.innerText")
+                self.assertIn("debug_dit: 2 variants, 4 runs", text)
+                for word in ("undefined", "NaN", "[object"):
+                    self.assertNotIn(word, text)
+                self.assertEqual(window.run(
+                    "return document.querySelectorAll('circle.run').length"),
+                    3 * 4)
         again = self.expect(run(*sweep), 0).stdout
         self.assertEqual(again.count(": done"), 4)
         self.assertNotIn(": training", again)
@@ -169,6 +296,12 @@ class Generation(Program):
         refused(2, "image_generation", "sample", plain, *grid)
         refused(2, "found image_generation", "predict", self.run_folder,
                 self.folder / "grid.png")
+        refused(2, "--against", "eval", plain, "--against", self.run_folder)
+        refused(2, "--against", "eval", self.run_folder, "--against", plain)
+        refused(4, "nothing", "eval", self.run_folder, "--against",
+                self.folder / "nothing")
+        refused(2, "noise_levels", "eval", self.run_folder, "--set",
+                "evaluation.noise_levels=1")
         refused(2, "method = end_to_end", "eval", self.run_folder, "--set",
                 f"evaluation.classifier={plain}")
 

@@ -32,6 +32,9 @@ ImageEvaluation some_evaluation() {
           .scores = {{"pixels, 500 images", 12.5, 0.75, 0.25, 3, 400}},
           .asked_class_share = 0.5,
           .block_loss = {0.25, 0.125},
+          .noise_curves = {{"runs/dit",
+                            "diffusion_blocks",
+                            {{0.5, 1, 0.75}, {2, 0, 0.25}}}},
           .grid_png_base64 = "iVBORw0=",
           .nearest_png_base64 = "iVBO"};
 }
@@ -68,10 +71,24 @@ TEST_F(ImageEvaluationTest, WhatIsKeptIsReadBack) {
   EXPECT_EQ(found->scores[0].num_neighbour_images, 400);
   EXPECT_EQ(found->asked_class_share, 0.5);
   EXPECT_THAT(found->block_loss, ElementsAre(0.25, 0.125));
+  ASSERT_EQ(found->noise_curves.size(), 1u);
+  EXPECT_EQ(found->noise_curves[0].method, "diffusion_blocks");
+  ASSERT_EQ(found->noise_curves[0].points.size(), 2u);
+  EXPECT_EQ(found->noise_curves[0].points[1].sigma, 2);
+  EXPECT_EQ(found->noise_curves[0].points[0].block, 1);
+  EXPECT_EQ(found->noise_curves[0].points[0].loss, 0.75);
   EXPECT_EQ(found->grid_png_base64, "iVBORw0=");
   EXPECT_EQ(found->nearest_png_base64, "iVBO");
   EXPECT_FALSE(read_image_evaluation(folder_ / "none.json"));
   EXPECT_FALSE(to_json(some_evaluation(), Detail::kScores).contains("grid"));
+}
+
+TEST_F(ImageEvaluationTest, AnOlderOneHasNoNoiseCurves) {
+  Json old = to_json(some_evaluation(), Detail::kAll);
+  old.erase("noise_curves");
+  const auto found = read_image_evaluation(write(old.dump()));
+  ASSERT_TRUE(found);
+  EXPECT_TRUE(found->noise_curves.empty());
 }
 
 TEST_F(ImageEvaluationTest, DamageIsNamed) {
@@ -86,7 +103,7 @@ TEST_F(ImageEvaluationTest, DamageIsNamed) {
     }
   };
   for (const auto& item : good.items()) {
-    if (item.key() != "asked_class_share") {
+    if (item.key() != "asked_class_share" && item.key() != "noise_curves") {
       Json bad = good;
       bad.erase(item.key());
       expect_refused(bad.dump());
@@ -100,6 +117,12 @@ TEST_F(ImageEvaluationTest, DamageIsNamed) {
   expect_refused(bad.dump());
   bad = good;
   bad["scores"] = Json::array();
+  expect_refused(bad.dump());
+  bad = good;
+  bad["noise_curves"][0]["points"][1]["sigma"] = 0.5;
+  expect_refused(bad.dump());
+  bad = good;
+  bad["noise_curves"][0]["points"][0].erase("loss");
   expect_refused(bad.dump());
   expect_refused(good.dump().substr(0, 60));
   expect_refused("[]");

@@ -8,6 +8,7 @@
 
 #include "dblocks/report/compare_page.h"
 #include "dblocks/report/page_shell.h"
+#include "dblocks/report/sweep_page.h"
 
 namespace dblocks::report {
 namespace {
@@ -171,6 +172,30 @@ TEST(ComparePageTest, NamesAreNeverMarkup) {
       {{.folder = kHostile, .name = kHostile, .missing = kHostile}});
   EXPECT_THAT(html, Not(HasSubstr("<img src=x")));
   EXPECT_EQ(data_of(html)["runs"][0]["name"], kHostile);
+}
+
+TEST(SweepPageTest, SumsUpSeedsAndLeavesOutWhatIsNotKnown) {
+  const SweepResults results{
+      .recipe = "small",
+      .figures = {"frechet_distance", "recall"},
+      .variants = {
+          {"equal",
+           {{"equal_seed_0", 0, {4, 0.5}}, {"equal_seed_1", 1, {6, NAN}}}},
+          {"<b>log", {{"log_seed_0", 0, {NAN}}}}}};
+  EXPECT_EQ(sweep_csv(results),
+            "variant,seed,run,frechet_distance,recall\n"
+            "equal,0,equal_seed_0,4,0.5\n"
+            "equal,1,equal_seed_1,6,\n"
+            "<b>log,0,log_seed_0,\n");
+  const std::string markdown = sweep_markdown(results);
+  EXPECT_THAT(markdown, HasSubstr("| equal | 2 | 5.0000 +- 1.4142 | 0.5000 |"));
+  EXPECT_THAT(markdown, HasSubstr("| <b>log | 1 | - | - |"));
+  const std::string html = sweep_page_html(results);
+  EXPECT_THAT(html, HasSubstr("equal_seed_1"));
+  EXPECT_THAT(html, Not(HasSubstr("<b>log")));
+  const auto data = data_of(html);
+  EXPECT_EQ(data["variants"][0]["figures"][0]["mean"], 5);
+  EXPECT_TRUE(data["variants"][1]["figures"][0]["mean"].is_null());
 }
 
 }  // namespace

@@ -255,6 +255,36 @@ function bars(label, rows, o) {
   });
 }
 
+/** Rows {name, mean, hue, dots: [[value, name]]}: a dot for each value, a bar at the mean. */
+function dotRows(label, rows, format, tickFormat, unitOf) {
+  const step = 52, height = rows.length * step + 34;
+  const values = rows.flatMap((row) => row.dots.map((dot) => dot[0]));
+  const [low, high] = range(values), unit = unitOf ? unitOf(Math.max(...values.filter(known))) : 1;
+  return chart(label, height, (canvas, width) => {
+    const left = 4, right = width - 96;
+    const x = (v) => left + (v - low) / (high - low) * (right - left);
+    for (const t of ticks(low / unit, high / unit, Math.min(6, (right - left) / 90)).map((v) => v * unit)) {
+      add(canvas, [svg("line", {class: "grid", x1: x(t), x2: x(t), y1: 0, y2: height - 28}),
+                   text(x(t), height - 10, tickFormat(t), {"text-anchor": "middle"})]);
+    }
+    rows.forEach((row, k) => {
+      const y = k * step + 34, fit = Math.floor((right - left) / 7.2);
+      const name = row.name.length > fit ? row.name.slice(0, fit - 1) + "\u2026" : row.name;
+      const color = (alpha) => hue(kHues[row.hue % kHues.length], alpha);
+      add(canvas, [text(left, y - 17, name, {class: "strong"}),
+                   svg("line", {class: "grid", x1: left, x2: right, y1: y, y2: y})]);
+      if (!known(row.mean)) return;
+      const mean = x(row.mean);
+      add(canvas, [
+        svg("line", {x1: mean, x2: mean, y1: y - 10, y2: y + 10, "stroke-width": 2.5, style: {stroke: color()}}),
+        row.dots.filter((dot) => known(dot[0])).map(([value, of]) =>
+          svg("circle", {class: "run", cx: x(value), cy: y, r: 4.5, style: {fill: color(.55)}},
+              svg("title", {}, `${of}: ${format(value)}`))),
+        text(right + 12, y + 4, format(row.mean), {class: "strong"})]);
+    });
+  });
+}
+
 function pageData() {
   return JSON.parse(document.getElementById("data").textContent);
 }

@@ -1,7 +1,6 @@
 // Builds the page of several runs side by side.
 const compared = pageData();
 const words = (s) => s.replaceAll("_", " ");
-const groupColor = (k, alpha) => hue(kHues[k % kHues.length], alpha);
 
 /** Mean and deviation, the unit told once. */
 function spread(s, format) {
@@ -45,31 +44,9 @@ function groupsTable() {
 
 /** A row per recipe: a dot for each run, a bar at the mean. */
 function dots(label, key, format, tickFormat, unitOf) {
-  const step = 52, height = compared.groups.length * step + 34;
-  const values = compared.runs.map((r) => r[key]);
-  const [low, high] = range(values), unit = unitOf ? unitOf(Math.max(...values.filter(known))) : 1;
-  return chart(label, height, (canvas, width) => {
-    const left = 4, right = width - 96;
-    const x = (v) => left + (v - low) / (high - low) * (right - left);
-    for (const t of ticks(low / unit, high / unit, Math.min(6, (right - left) / 90)).map((v) => v * unit)) {
-      add(canvas, [svg("line", {class: "grid", x1: x(t), x2: x(t), y1: 0, y2: height - 28}),
-                   text(x(t), height - 10, tickFormat(t), {"text-anchor": "middle"})]);
-    }
-    compared.groups.forEach((g, k) => {
-      const y = k * step + 34, fit = Math.floor((right - left) / 7.2);
-      const name = g.name.length > fit ? g.name.slice(0, fit - 1) + "\u2026" : g.name;
-      add(canvas, [text(left, y - 17, name, {class: "strong"}),
-                   svg("line", {class: "grid", x1: left, x2: right, y1: y, y2: y})]);
-      if (!g[key].count) return;
-      const mean = x(g[key].mean);
-      const runs = g.runs.map((i) => compared.runs[i]).filter((r) => known(r[key]));
-      add(canvas, [
-        svg("line", {x1: mean, x2: mean, y1: y - 10, y2: y + 10, "stroke-width": 2.5, style: {stroke: groupColor(k)}}),
-        runs.map((r) => svg("circle", {class: "run", cx: x(r[key]), cy: y, r: 4.5, style: {fill: groupColor(k, .55)}},
-                            svg("title", {}, `${r.run}: ${format(r[key])}`))),
-        text(right + 12, y + 4, format(g[key].mean), {class: "strong"})]);
-    });
-  });
+  const rows = compared.groups.map((g, k) => ({name: g.name, mean: g[key].mean, hue: k,
+    dots: g.runs.map((i) => [compared.runs[i][key], compared.runs[i].run])}));
+  return dotRows(label, rows, format, tickFormat, unitOf);
 }
 
 function build() {

@@ -344,9 +344,56 @@ function picture({png}, alt) {
   return el("img", {class: "grid", alt, src: "data:image/png;base64," + png});
 }
 
+/** Loss by level of noise; vertical lines where one block's interval ends. */
+function noiseChart(curves, partition) {
+  const logs = curves[0].points.map((p) => Math.log(p.sigma));
+  const losses = curves.flatMap((c) => c.points.map((p) => p.loss));
+  const top = range(losses)[1], low = logs[0], high = logs[logs.length - 1];
+  return chart("Loss at each level of noise", 300, (canvas, width, height) => {
+    const box = {left: 58, top: 10, right: width - 14, bottom: height - 42};
+    const {x, y} = axes(canvas, {box, x: [low, high], y: [0, top], xLabel: "sigma (logarithmic)",
+      xTicks: decadeTicks(low, high), yTicks: ticks(0, top, 5).map((t) => [t, short(t)])});
+    if (partition) {
+      add(canvas, partition.blocks.slice(1).map((b) => svg("line", {class: "boundary grid",
+        x1: x(Math.log(b.high)), x2: x(Math.log(b.high)), y1: box.top, y2: box.bottom, "stroke-dasharray": "3 3"})));
+    }
+    [...curves.entries()].reverse().forEach(([k, c]) => {
+      const points = c.points.map((p) => [Math.log(p.sigma), p.loss]);
+      const color = k ? "var(--soft)" : "var(--ink)";
+      add(canvas, [svg("path", {class: "curve", d: path(points, x, y), fill: "none", "stroke-width": 1.4,
+                                style: {stroke: color}})]);
+      if (k) return;
+      add(canvas, c.points.map((p) => svg("circle",
+        {cx: x(Math.log(p.sigma)), cy: y(p.loss), r: 3.4, style: {fill: colorOf(p.block)}},
+        svg("title", {}, `sigma ${short(p.sigma)}, block ${p.block}: ${fixed(p.loss)}`))));
+    });
+  });
+}
+
+function noiseCard() {
+  const curves = images.noise_curves;
+  if (!curves.length) return null;
+  const names = curves.length > 1
+    ? legend([{name: "this run", color: "var(--ink)"},
+              {name: `${curves[1].run}, ${words(curves[1].method)}`, color: "var(--soft)"}]) : null;
+  return card(el("h3", {}, term("noise_loss")), names, noiseChart(curves, run.partition),
+    note(isBlockwise ? "Each dot has the colour of the block that owns its level; broken lines part their intervals. " : "",
+         curves.length > 1 ? null : ["Another run beside it: ", command("eval"), el("code", {}, " --against OTHER")]));
+}
+
+function previewsCard() {
+  if (!run.previews.length) return null;
+  return card(el("h3", {}, "While it trained"),
+    el("div", {class: "previews"}, run.previews.map((p) => el("figure", {},
+      picture(p, `Images drawn after ${count(p.steps)} steps of every block`),
+      el("figcaption", {}, `${count(p.steps)} steps`)))),
+    note("The same noise and classes each time, after so many steps of every block at least."));
+}
+
 function imagesSection() {
   if (!images) {
-    return section("images", "Images", ["Not drawn yet. ", command("eval"), " draws some and measures them."]);
+    return section("images", "Images", ["Not measured yet. ", command("eval"), " draws images and measures them."],
+      previewsCard());
   }
   const columns = [{head: "compared by"}, {head: term("frechet", "Frechet distance"), number: true},
                    {head: term("precision"), number: true}, {head: term("recall"), number: true}];
@@ -364,6 +411,8 @@ function imagesSection() {
       note("A drawn image of each class; below it the training image that is nearest to it. ",
            "The same picture twice would mean that it was learned by heart.")) : null,
     card(table(columns, rows)),
+    previewsCard(),
+    noiseCard(),
     card(table([{head: "trained"}, {head: term("test_loss"), number: true}], losses)));
 }
 
