@@ -23,6 +23,7 @@
 #include "cli/run_record.h"
 #include "dblocks/core/log.h"
 #include "dblocks/report/image_evaluation.h"
+#include "dblocks/report/image_history.h"
 #include "dblocks/report/png.h"
 #include "dblocks/tasks/image_comparison.h"
 #include "dblocks/tasks/image_denoising_unit.h"
@@ -318,6 +319,10 @@ void keep(const std::string& run,
       replace_file(folder / kSampleGridName, png);
       evaluation.grid_png_base64 = base64_of(png);
     }
+    const std::filesystem::path past = folder / kImageHistoryName;
+    report::ImageHistory history = report::read_image_history(past);
+    report::add_evaluation(evaluation, history);
+    replace_file(past, report::image_history_json(history));
     replace_file(
         folder / kImageEvaluationName,
         report::to_json(evaluation, report::Detail::kAll).dump() + "\n");

@@ -38,7 +38,8 @@ bool is_sound(const data::DatasetInfo& info) {
 }
 
 bool has_own_classes(const data::DatasetInfo& info) {
-  return info.name == "image_folder" || info.name == "safetensors";
+  return info.name == "image_folder" || info.name == "safetensors" ||
+         info.name == "npz";
 }
 
 }  // namespace

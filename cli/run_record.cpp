@@ -131,6 +131,9 @@ RunRecord read_run(const std::filesystem::path& root) {
   attempt(page, [&] {
     page.images = report::read_image_evaluation(root / kImageEvaluationName);
   });
+  attempt(page, [&] {
+    page.image_history = report::read_image_history(root / kImageHistoryName);
+  });
   attempt(page, [&] { page.previews = read_previews(root, kMaxPreviews); });
   attempt(page, [&] {
     page.memory = report::read_memory_record(root / kMemoryName);

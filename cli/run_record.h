@@ -13,6 +13,7 @@ namespace dblocks::cli {
 /// Files that `dblocks eval`, `memory` and `report` leave in a run.
 inline constexpr const char* kEvaluationName = "eval.json";
 inline constexpr const char* kImageEvaluationName = "image_eval.json";
+inline constexpr const char* kImageHistoryName = "image_history.json";
 inline constexpr const char* kMemoryName = "memory.json";
 inline constexpr const char* kReportName = "report.html";
 

@@ -131,7 +131,7 @@ struct DataSplits {
 /// (options.root, $DBLOCKS_DATA, ~/.local/share/dblocks, /usr/share/datasets)
 /// may hold the data set's usual folder or its files directly; the first that
 /// does is read. The test split of Tiny-ImageNet is its validation images.
-/// image_folder and safetensors are read from options.root itself.
+/// image_folder, safetensors and npz are read from options.root itself.
 /// Errors: ConfigError for an unknown name, a count below 0 or above the number
 /// of samples, or a mean or deviation that does not fit the channels; DataError
 /// if options.root is no folder, if nothing is found (the message lists every

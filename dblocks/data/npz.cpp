@@ -6,11 +6,15 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <memory>
+#include <optional>
+#include <utility>
 
 #include "dblocks/core/error.h"
 #include "dblocks/core/file_system.h"
+#include "dblocks/data/npy_header.h"
 
 namespace dblocks::data {
 namespace {
@@ -83,7 +87,109 @@ class ZipFile {
       archive_entry_new(), archive_entry_free};
 };
 
+constexpr size_t kPieceBytes = size_t{1} << 16;
+constexpr int64_t kMaxEntries = 1000;
+
+/// Reads the entries of a ZIP file one after the other.
+class ZipReader {
+ public:
+  explicit ZipReader(const std::filesystem::path& path) : path_(path) {
+    archive_read_support_format_zip(archive_.get());
+    check(
+        archive_read_open_filename(archive_.get(), path.c_str(), kPieceBytes));
+  }
+
+  /// The name of the next entry; nothing at the end.
+  std::optional<std::string> next() {
+    archive_entry* entry = nullptr;
+    const int state = archive_read_next_header(archive_.get(), &entry);
+    if (state == ARCHIVE_EOF) {
+      return std::nullopt;
+    }
+    check(state);
+    DBLOCKS_CHECK(++num_entries_ <= kMaxEntries, DataError,
+                  "[read_npz] expected at most {} arrays, found more: {}",
+                  kMaxEntries, path_.string());
+    const char* name = archive_entry_pathname(entry);
+    return name != nullptr ? name : "";
+  }
+
+  /// Adds the next bytes of the entry, up to `size` in all, to `bytes`.
+  void read_up_to(size_t size, std::vector<std::byte>& bytes) {
+    while (bytes.size() < size) {
+      const size_t start = bytes.size();
+      bytes.resize(std::min(size, start + kPieceBytes));
+      const la_ssize_t count = archive_read_data(
+          archive_.get(), bytes.data() + start, bytes.size() - start);
+      check(count < 0 ? static_cast<int>(count) : ARCHIVE_OK);
+      bytes.resize(start + static_cast<size_t>(count));
+      if (count == 0) {
+        return;
+      }
+    }
+  }
+
+ private:
+  void check(int state) const {
+    const char* details = archive_error_string(archive_.get());
+    DBLOCKS_CHECK(state == ARCHIVE_OK, DataError,
+                  "[read_npz] expected an archive of NumPy arrays, found "
+                  "damage ({}): {}",
+                  details != nullptr ? details : "no details", path_.string());
+  }
+
+  std::filesystem::path path_;
+  std::unique_ptr<archive, int (*)(archive*)> archive_{archive_read_new(),
+                                                       &archive_read_free};
+  int64_t num_entries_ = 0;
+};
+
+/// The array of the entry at hand.
+NpyData read_array(ZipReader& zip, const std::string& where) {
+  // Longer than any header; the first numbers come along.
+  constexpr size_t kStart = 8192;
+  std::vector<std::byte> bytes;
+  zip.read_up_to(kStart, bytes);
+  const NpyHeader header = parse_npy_header(bytes, where);
+  const size_t size = header.num_elements * npy_element_bytes(header.dtype);
+  bytes.erase(bytes.begin(),
+              bytes.begin() + static_cast<std::ptrdiff_t>(header.size));
+  // One byte more than there should be, to see that there is none.
+  zip.read_up_to(size + 1, bytes);
+  DBLOCKS_CHECK(bytes.size() == size, DataError,
+                "[read_npz] expected {} bytes for the shape [{}], found {}: {}",
+                size, fmt::join(header.shape, ", "),
+                bytes.size() > size ? "more" : fmt::format("{}", bytes.size()),
+                where);
+  return {
+      .dtype = header.dtype, .shape = header.shape, .bytes = std::move(bytes)};
+}
+
 }  // namespace
+
+std::map<std::string, NpyData> read_npz(const std::filesystem::path& file,
+                                        const std::vector<std::string>& names) {
+  ZipReader zip(file);
+  std::map<std::string, NpyData> arrays;
+  while (const std::optional<std::string> entry = zip.next()) {
+    const std::string name =
+        entry->ends_with(".npy") ? entry->substr(0, entry->size() - 4) : "";
+    if (std::ranges::find(names, name) == names.end()) {
+      continue;
+    }
+    const std::string where = fmt::format("{}, array {}", file.string(), name);
+    DBLOCKS_CHECK(!arrays.contains(name), DataError,
+                  "[read_npz] expected one array of each name, found two: {}",
+                  where);
+    arrays.emplace(name, read_array(zip, where));
+  }
+  for (const std::string& name : names) {
+    DBLOCKS_CHECK(arrays.contains(name), DataError,
+                  "[read_npz] expected an array {}, found none: {}", name,
+                  file.string());
+  }
+  return arrays;
+}
 
 void write_npz(const std::filesystem::path& file,
                const std::vector<NpyArray>& arrays) {

@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-// NumPy's archive of arrays, as `numpy.savez` writes it: a ZIP file of .npy
-// files, not compressed.
+// NumPy's archive of arrays: a ZIP file of .npy files. We write it as
+// `numpy.savez` does, and read that of `numpy.savez_compressed` too.
 #pragma once
 
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
+#include <map>
 #include <span>
 #include <string>
 #include <vector>
@@ -24,5 +25,19 @@ struct NpyArray {
 /// *Errors*: those of FileSystem.
 void write_npz(const std::filesystem::path& file,
                const std::vector<NpyArray>& arrays);
+
+/// An array that was read, in C order.
+struct NpyData {
+  std::string dtype;
+  std::vector<int64_t> shape;
+  std::vector<std::byte> bytes;
+};
+
+/// Reads the arrays of these names; others are passed over. Memory grows with
+/// what is unpacked, never with what a header claims. *Errors*: DataError
+/// naming file and array if one is missing, comes twice or is damaged, has
+/// objects in it, or holds more or fewer bytes than its shape says.
+std::map<std::string, NpyData> read_npz(const std::filesystem::path& file,
+                                        const std::vector<std::string>& names);
 
 }  // namespace dblocks::data

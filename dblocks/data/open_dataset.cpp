@@ -10,6 +10,7 @@
 #include "dblocks/data/file_bytes.h"
 #include "dblocks/data/idx.h"
 #include "dblocks/data/image_folder.h"
+#include "dblocks/data/npz_dataset.h"
 #include "dblocks/data/search.h"
 #include "dblocks/data/tensor_dataset.h"
 #include "dblocks/data/tiny_imagenet.h"
@@ -213,7 +214,7 @@ CatalogueEntry catalogue_entry(const std::string& name) {
   }
   throw ConfigError(
       fmt::format("[open_dataset] expected fashion_mnist, mnist, cifar10, "
-                  "cifar100, tiny_imagenet, image_folder or safetensors, "
+                  "cifar100, tiny_imagenet, image_folder, safetensors or npz, "
                   "found '{}': data.dataset",
                   name));
 }
@@ -289,19 +290,22 @@ DataSplits open_image_folder(const DataOptions& options) {
   return read_image_folder(own_folder(options), info);
 }
 
-DataSplits open_tensors(const DataOptions& options) {
-  return read_tensor_dataset(own_folder(options), [&](DatasetInfo& info) {
+DataSplits open_arrays(const DataOptions& options) {
+  const auto set_statistics = [&](DatasetInfo& info) {
     set_plain_statistics(info);
     take_all_statistics(options, info);
-  });
+  };
+  return options.dataset == "npz"
+             ? read_npz_dataset(own_folder(options), set_statistics)
+             : read_tensor_dataset(own_folder(options), set_statistics);
 }
 
 DataSplits open_named(const DataOptions& options) {
   if (options.dataset == "image_folder") {
     return open_image_folder(options);
   }
-  if (options.dataset == "safetensors") {
-    return open_tensors(options);
+  if (options.dataset == "safetensors" || options.dataset == "npz") {
+    return open_arrays(options);
   }
   CatalogueEntry entry = catalogue_entry(options.dataset);
   take_all_statistics(options, entry.info);

@@ -41,8 +41,8 @@ constexpr auto enum_names(BadSamplePolicy) {
 
 struct DataOptions {
   /// fashion_mnist, mnist, cifar10, cifar100, tiny_imagenet, or data of one's
-  /// own: image_folder (root/{train,test}/CLASS/*.png|jpg|jpeg) or safetensors
-  /// (root/{train,test}.safetensors).
+  /// own: image_folder (root/{train,test}/CLASS/*.png|jpg|jpeg), safetensors
+  /// (root/{train,test}.safetensors) or npz (root/{train,test}.npz).
   std::string dataset = "fashion_mnist";
   /// Folder looked in before $DBLOCKS_DATA, ~/.local/share/dblocks and
   /// /usr/share/datasets; "" = those three only.
@@ -95,7 +95,7 @@ inline void visit_fields(FieldVisitor& visitor, AugmentOptions& options) {
 inline void visit_fields(FieldVisitor& visitor, DataOptions& options) {
   visitor.field({"dataset", "",
                  "fashion_mnist, mnist, cifar10, cifar100, tiny_imagenet, "
-                 "image_folder or safetensors."},
+                 "image_folder, safetensors or npz."},
                 options.dataset);
   visitor.field({"root", "",
                  "Folder looked in before $DBLOCKS_DATA, "

@@ -184,6 +184,7 @@ std::string run_page_html(const RunPage& page) {
             {"generates_images", page.generates_images},
             {"evaluation", nullptr},
             {"images", nullptr},
+            {"image_history", Json::array()},
             {"previews", Json::array()},
             {"is_evaluation_old", page.is_evaluation_old()},
             {"memory", nullptr},
@@ -200,6 +201,10 @@ std::string run_page_html(const RunPage& page) {
   }
   if (page.images) {
     json["images"] = to_json(*page.images, Detail::kAll);
+  }
+  for (const HistoryPoint& point : page.image_history) {
+    json["image_history"].push_back(
+        {point.steps, point.name, point.frechet_distance});
   }
   for (const Preview& preview : page.previews) {
     json["previews"].push_back(

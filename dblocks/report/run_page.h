@@ -10,6 +10,7 @@
 
 #include "dblocks/report/evaluation.h"
 #include "dblocks/report/image_evaluation.h"
+#include "dblocks/report/image_history.h"
 #include "dblocks/report/training_log.h"
 
 namespace dblocks::report {
@@ -84,6 +85,7 @@ struct RunPage {
   bool generates_images = false;  ///< else it classifies
   std::optional<Evaluation> evaluation;
   std::optional<ImageEvaluation> images;
+  ImageHistory image_history;
   std::vector<Preview> previews;  ///< by steps, ascending
   std::optional<MemoryRecord> memory;
   std::vector<RecipeRow> recipe;

@@ -86,8 +86,19 @@ def manifest():
     yield MANIFEST.replace("state.json", "../x").encode()
 
 
+def npy():
+    for version, width in ((1, "<H"), (2, "<I"), (3, "<I"), (9, "<I")):
+        for text in ("{'descr': '|u1', 'fortran_order': False, "
+                     "'shape': (2, 28, 28, 1), }\n",
+                     "{'shape': (), 'descr': '<f8', 'fortran_order': False}",
+                     "{'descr': [('a', '|O')], 'fortran_order': True, "
+                     "'shape': (18446744073709551615, -1)}"):
+            yield (b"\x93NUMPY" + bytes([version, 0])
+                   + struct.pack(width, len(text)) + text.encode())
+
+
 def main(folder):
-    makers = (safetensors, idx, cifar, recipe, manifest)
+    makers = (safetensors, idx, cifar, recipe, manifest, npy)
     for maker in makers:
         own = pathlib.Path(folder) / maker.__name__
         own.mkdir(parents=True, exist_ok=True)

@@ -58,6 +58,29 @@ class OwnData(Program):
                         result.stderr)
         self.assertIn(word, last)
 
+    def test_archives_of_numpy_arrays_are_learned(self):
+        try:
+            import numpy
+        except ImportError:
+            self.skipTest("needs numpy")
+        arrays, out = self.folder / "arrays", self.folder / "run"
+        arrays.mkdir()
+        classes = numpy.arange(24) % 3
+        images = numpy.zeros((24, 16, 16, 3), numpy.uint8)
+        images[numpy.arange(24), :, :, classes] = 200
+        numpy.savez_compressed(arrays / "train.npz", images, classes)
+        numpy.savez(arrays / "test.npz", images[:6],
+                    classes[:6].astype(numpy.int32))
+        own = [*OWN, "--set", "data.dataset=npz", "--set",
+               f"data.root={arrays}"]
+        self.expect(run("train", RECIPE, "--out", out, *own), 0)
+        report = json.loads(self.expect(run("eval", out, "--json"), 0).stdout)
+        self.assertEqual((report["dataset"], report["num_images"]), ("npz", 6))
+        numpy.savez(arrays / "test.npz", images[:6], numpy.array([{}] * 6))
+        self.error(run("eval", out), 3, "type '|O'")
+        numpy.savez(arrays / "test.npz", images[:6].astype(float), classes[:6])
+        self.error(run("eval", out), 3, "found <f8 [6, 16, 16, 3]")
+
     def test_a_folder_of_images_is_learned_and_asked(self):
         out, grass = self.folder / "run", self.folder / "new.png"
         self.expect(self.train(out), 0)

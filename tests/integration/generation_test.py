@@ -119,6 +119,9 @@ class Generation(Program):
             run("eval", whole, *small, "--set", "evaluation.noise_levels=7"),
             0).stdout)
         self.assertEqual(alone["noise_curves"][0]["points"], other["points"])
+        history = json.loads(
+            (self.run_folder / "image_history.json").read_text())["points"]
+        self.assertEqual([point["steps"] for point in history], [12, 12])
         self.expect(run("report", self.run_folder), 0)
         page = (self.run_folder / "report.html").read_text()
         self.assertTrue(found["scores"][0]["name"] in page)

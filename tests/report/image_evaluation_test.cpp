@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "dblocks/report/image_evaluation.h"
 
+#include "dblocks/report/image_history.h"
+
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -89,6 +91,28 @@ TEST_F(ImageEvaluationTest, AnOlderOneHasNoNoiseCurves) {
   const auto found = read_image_evaluation(write(old.dump()));
   ASSERT_TRUE(found);
   EXPECT_TRUE(found->noise_curves.empty());
+}
+
+TEST_F(ImageEvaluationTest, DistancesOfLaterEvaluationsAreAdded) {
+  ImageHistory history;
+  ImageEvaluation evaluation = some_evaluation();
+  add_evaluation(evaluation, history);
+  evaluation.steps = {30, 25};
+  evaluation.scores.push_back({"inception-0, 500 images", 40, 1, 1, 3, 400});
+  add_evaluation(evaluation, history);
+  evaluation.scores[0].frechet_distance = 9;
+  add_evaluation(evaluation, history);
+  const auto file = write(image_history_json(history));
+  const ImageHistory found = read_image_history(file);
+  ASSERT_EQ(found.size(), 3u);
+  EXPECT_EQ(found[0].steps, 10);
+  EXPECT_EQ(found[0].frechet_distance, 12.5);
+  EXPECT_EQ(found[1].steps, 25);
+  EXPECT_EQ(found[1].frechet_distance, 9);
+  EXPECT_EQ(found[2].name, "inception-0, 500 images");
+  EXPECT_TRUE(read_image_history(folder_ / "none.json").empty());
+  EXPECT_THROW(read_image_history(write("{\"points\": [1]}")), CheckpointError);
+  EXPECT_THROW(read_image_history(write("[")), CheckpointError);
 }
 
 TEST_F(ImageEvaluationTest, DamageIsNamed) {

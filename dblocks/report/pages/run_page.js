@@ -381,6 +381,18 @@ function noiseCard() {
          curves.length > 1 ? null : ["Another run beside it: ", command("eval"), el("code", {}, " --against OTHER")]));
 }
 
+/** The quoted distance over training, once there are two of its name. */
+function historyCard() {
+  const name = images.scores[0].name;
+  const points = run.image_history.filter((p) => p[1] === name).map((p) => [p[0], p[2]]);
+  if (points.length < 2) return null;
+  const series = [{name: "distance", color: "var(--ink)", points}];
+  return card(el("h3", {}, term("frechet", "Frechet distance"), " over training"),
+    curves("Frechet distance over training", 240, series, {xLabel: "steps of every block", floor: 0, format: short,
+      exact: (v) => fixed(v)}),
+    note(name));
+}
+
 function previewsCard() {
   if (!run.previews.length) return null;
   return card(el("h3", {}, "While it trained"),
@@ -412,6 +424,7 @@ function imagesSection() {
            "The same picture twice would mean that it was learned by heart.")) : null,
     card(table(columns, rows)),
     previewsCard(),
+    historyCard(),
     noiseCard(),
     card(table([{head: "trained"}, {head: term("test_loss"), number: true}], losses)));
 }

@@ -1,0 +1,202 @@
+// SPDX-License-Identifier: Apache-2.0
+// NumPy's archives, whole, damaged and meant to do harm.
+#include "dblocks/data/npz.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <fstream>
+#include <iterator>
+#include <string>
+#include <vector>
+
+#include "dblocks/core/error.h"
+#include "dblocks/data/dataset.h"
+#include "dblocks/data/npy_header.h"
+#include "tests/data/support.h"
+
+namespace dblocks::data {
+namespace {
+
+namespace fs = std::filesystem;
+using ::testing::ElementsAre;
+using testing::error_of;
+using ::testing::HasSubstr;
+using testing::TemporaryFolder;
+
+std::span<const std::byte> bytes_of(const auto& values) {
+  return std::as_bytes(std::span(values));
+}
+
+NpyHeader header_of(const std::string& dictionary, uint8_t version = 1) {
+  std::string text("\x93NUMPY", 6);
+  text += static_cast<char>(version);
+  text += '\0';
+  text += static_cast<char>(dictionary.size() & 0xff);
+  text += static_cast<char>(dictionary.size() >> 8);
+  if (version > 1) {
+    text += std::string(2, '\0');
+  }
+  return parse_npy_header(bytes_of(text + dictionary + "numbers"), "some.npz");
+}
+
+TEST(NpyHeaderTest, ReadsWhatNumPyWrites) {
+  const NpyHeader header = header_of(
+      "{'descr': '|u1', 'fortran_order': False, 'shape': (2, 28, 28, 3), }  "
+      "\n");
+  EXPECT_EQ(header.dtype, "|u1");
+  EXPECT_THAT(header.shape, ElementsAre(2, 28, 28, 3));
+  EXPECT_EQ(header.num_elements, 2u * 28 * 28 * 3);
+  EXPECT_EQ(header_of("{'descr': '<i8', 'fortran_order': False, 'shape': (7,), "
+                      "}\n",
+                      2)
+                .num_elements,
+            7u);
+  EXPECT_EQ(header_of("{\"shape\": (), \"descr\": \"<f4\", "
+                      "\"fortran_order\": False}",
+                      3)
+                .num_elements,
+            1u);
+}
+
+TEST(NpyHeaderTest, RefusesWhatIsNoPlainArray) {
+  const std::string good =
+      "{'descr': '|u1', 'fortran_order': False, 'shape': (2, 3)}";
+  EXPECT_NO_THROW(header_of(good));
+  const auto changed = [&](const std::string& from, const std::string& to) {
+    std::string text = good;
+    text.replace(text.find(from), from.size(), to);
+    return text;
+  };
+  for (const auto& [text, found] :
+       {std::pair(changed("'|u1'", "'|O'"), "type '|O'"),
+        std::pair(changed("'|u1'", "[('a', '|u1')]"), "no string"),
+        std::pair(changed("'|u1'", "'>i8'"), "type '>i8'"),
+        std::pair(changed("False", "True"), "Fortran"),
+        std::pair(changed("False", "exec('x')"), "Fortran"),
+        std::pair(changed("(2, 3)", "(2, -3)"), "whole number"),
+        std::pair(changed("(2, 3)", "(2, 3.5)"), "where one has to be"),
+        std::pair(changed("(2, 3)", "(9223372036854775807, 9)"), "too many"),
+        std::pair(changed("(2, 3)", "(99999999999999999999,)"), "whole number"),
+        std::pair(changed("(2, 3)", "(2, 3), 'shape': (1,)"), "twice"),
+        std::pair(changed("'descr'", "'kind'"), "another key"),
+        std::pair(changed(", 'shape': (2, 3)", ""), "no descr"),
+        std::pair(good + " or True", "behind the dictionary"),
+        std::pair(good.substr(0, 20), "where one has to be"),
+        std::pair(std::string(), "no '{'")}) {
+    EXPECT_THAT(error_of<DataError>([&] { header_of(text); }), HasSubstr(found))
+        << text;
+  }
+  EXPECT_THAT(error_of<DataError>([&] { header_of(good, 9); }),
+              HasSubstr("version 9"));
+}
+
+class NpzTest : public ::testing::Test {
+ protected:
+  NpzTest() {
+    write("train", 6, {0, 1, 2, 0, 1, 2});
+    write("test", 2, {2, 0});
+  }
+
+  /// Images of 2 x 3 pixels whose values count up.
+  void write(const std::string& split,
+             int64_t count,
+             const std::vector<int64_t>& labels,
+             int64_t channels = 3) {
+    std::vector<uint8_t> pixels(static_cast<size_t>(count * 6 * channels));
+    for (size_t i = 0; i < pixels.size(); ++i) {
+      pixels[i] = static_cast<uint8_t>(i);
+    }
+    write_npz(file(split),
+              {{"arr_0", "|u1", {count, 2, 3, channels}, bytes_of(pixels)},
+               {"arr_1",
+                "<i8",
+                {static_cast<int64_t>(labels.size())},
+                bytes_of(labels)},
+               {"more", "<i8", {1}, bytes_of(std::vector<int64_t>{1})}});
+  }
+
+  fs::path file(const std::string& split) const {
+    return root_.path() / (split + ".npz");
+  }
+
+  DataSplits open() const {
+    return open_dataset({.dataset = "npz", .root = root_.path().string()});
+  }
+  std::string refusal() const {
+    return error_of<DataError>([&] { open(); });
+  }
+
+  TemporaryFolder root_;
+};
+
+TEST_F(NpzTest, ImagesAndClassesAreThoseOfTheArrays) {
+  const DataSplits splits = open();
+  EXPECT_EQ(splits.train.size(), 6);
+  EXPECT_EQ(splits.test.size(), 2);
+  const DatasetInfo& info = splits.train.info();
+  EXPECT_EQ(info.channels, 3);
+  EXPECT_EQ(info.rows, 2);
+  EXPECT_EQ(info.columns, 3);
+  EXPECT_THAT(info.class_names, ElementsAre("0", "1", "2"));
+  EXPECT_EQ(splits.test.label(0), 2);
+  // Red, then green, then blue of the second image.
+  EXPECT_THAT(splits.train.pixels(1),
+              ElementsAre(18, 21, 24, 27, 30, 33, 19, 22, 25, 28, 31, 34, 20,
+                          23, 26, 29, 32, 35));
+}
+
+TEST_F(NpzTest, WhatDoesNotFitIsNamed) {
+  write("test", 2, {2, 3});
+  EXPECT_THAT(refusal(), HasSubstr("classes of 0 to 2, found 3 for sample 1"));
+  write("test", 2, {2, 0, 1});
+  EXPECT_THAT(refusal(), HasSubstr("one for each image, found <i8 [3]"));
+  write("test", 2, {2, 0}, 1);
+  EXPECT_THAT(refusal(), HasSubstr("[2, 3, 3]"));
+  write_npz(file("test"), {{"arr_1", "<i8", {0}, {}}});
+  EXPECT_THAT(refusal(), HasSubstr("expected an array arr_0, found none"));
+  fs::remove(file("test"));
+  EXPECT_THAT(refusal(), HasSubstr("found none: " + file("test").string()));
+}
+
+TEST_F(NpzTest, AnArrayOfAnotherLengthThanItsShapeIsRefused) {
+  const std::vector<uint8_t> few(5), many(300'000);
+  write_npz(file("test"), {{"arr_0", "|u1", {1, 2, 3, 1}, bytes_of(few)}});
+  EXPECT_THAT(refusal(), HasSubstr("expected 6 bytes for the shape [1, 2, 3, "
+                                   "1], found 5"));
+  write_npz(file("test"), {{"arr_0", "|u1", {1, 2, 3, 1}, bytes_of(many)}});
+  EXPECT_THAT(refusal(), HasSubstr("found more"));
+  // A header that claims a lot makes no memory.
+  write_npz(file("test"),
+            {{"arr_0", "|u1", {1'000'000'000, 500, 500, 3}, bytes_of(few)}});
+  EXPECT_THAT(refusal(), HasSubstr("found 5"));
+  write_npz(file("test"), {{"arr_0", "|u1", {1, 2, 3, 1}, bytes_of(few)},
+                           {"arr_0", "|u1", {1, 2, 3, 1}, bytes_of(few)}});
+  EXPECT_NE(refusal(), "");
+}
+
+TEST_F(NpzTest, ATruncatedFileIsRefusedUnlessBothArraysAreWhole) {
+  std::ifstream in(file("test"), std::ios::binary);
+  const std::string whole{std::istreambuf_iterator<char>(in), {}};
+  const Dataset expected = open().test;
+  int64_t num_refused = 0;
+  for (size_t length = 0; length < whole.size(); ++length) {
+    std::ofstream(file("test"), std::ios::binary) << whole.substr(0, length);
+    try {
+      const Dataset found = open().test;
+      ASSERT_EQ(found.size(), 2) << length;
+      for (int64_t i = 0; i < 2; ++i) {
+        EXPECT_EQ(found.label(i), expected.label(i)) << length;
+        EXPECT_EQ(found.pixels(i), expected.pixels(i)) << length;
+      }
+    } catch (const DataError& error) {
+      EXPECT_THAT(error.what(), HasSubstr(file("test").string()));
+      ++num_refused;
+    }
+  }
+  // The third array and the directory lie behind those that are read.
+  EXPECT_GT(num_refused, static_cast<int64_t>(whole.size() / 3));
+}
+
+}  // namespace
+}  // namespace dblocks::data
