@@ -113,6 +113,12 @@ class Soak(unittest.TestCase):
                     for i in range(100)]
         self.assertEqual(soak.growth(samples(0), "resident"), 0)
         self.assertGreater(soak.growth(samples(1), "resident"), 40)
+        # Two threads that come and go, and one that stays from some time on.
+        for leaked, expected in ((0, 0), (1, 1)):
+            busy = [soak.Sample(1000, 9, 4 + 2 * (i % 3 > 0)
+                                + leaked * (i > 60), 7, 5)
+                    for i in range(100)]
+            self.assertEqual(soak.growth(busy, "threads"), expected)
 
 
 if __name__ == "__main__":
