@@ -11,6 +11,7 @@
 
 #include "cli/run_data.h"
 #include "dblocks/checkpoint/safetensors.h"
+#include "dblocks/core/error.h"
 #include "dblocks/core/file_system.h"
 #include "dblocks/core/flat_state.h"
 #include "dblocks/core/hash.h"
@@ -97,7 +98,7 @@ at::Tensor read_features(const std::filesystem::path& path, int64_t count) {
                 "[eval] {}: expected the features of {} images, found another "
                 "type or shape",
                 path.string(), count);
-  const at::Tensor features =
+  at::Tensor features =
       at::from_blob(const_cast<std::byte*>(found.bytes.data()),
                     {static_cast<int64_t>(found.bytes.size())}, at::kByte)
           .clone()

@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 #include <spawn.h>
 #include <sys/wait.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
@@ -21,8 +22,6 @@
 #include "dblocks/report/evaluation.h"
 #include "dblocks/report/image_evaluation.h"
 #include "dblocks/report/sweep_page.h"
-
-extern char** environ;
 
 namespace dblocks::cli {
 namespace {

@@ -39,7 +39,7 @@ struct Field {
   std::string_view unit;
   std::string_view help;
   FieldValue value;
-  std::string_view zero_word = "";  ///< see FieldInfo
+  std::string_view zero_word;  ///< see FieldInfo
 };
 
 /// "learning_rate" of "optim.learning_rate".

@@ -31,7 +31,7 @@ struct FieldInfo {
   std::string_view unit;  ///< "" where the value has none
   std::string_view help;  ///< one sentence: meaning, special values, advice
   /// A word that recipes may write for the integer 0, "" if there is none.
-  std::string_view zero_word = "";
+  std::string_view zero_word;
 };
 
 /// One value of an enum and its name in recipes and logs.

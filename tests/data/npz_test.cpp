@@ -84,7 +84,8 @@ TEST(NpyHeaderTest, RefusesWhatIsNoPlainArray) {
         std::pair(good + " or True", "behind the dictionary"),
         std::pair(good.substr(0, 20), "where one has to be"),
         std::pair(std::string(), "no '{'")}) {
-    EXPECT_THAT(error_of<DataError>([&] { header_of(text); }), HasSubstr(found))
+    EXPECT_THAT(error_of<DataError>([&text = text] { header_of(text); }),
+                HasSubstr(found))
         << text;
   }
   EXPECT_THAT(error_of<DataError>([&] { header_of(good, 9); }),

@@ -52,7 +52,7 @@ class ImageEvaluationTest : public ::testing::Test {
   void TearDown() override { std::filesystem::remove_all(folder_); }
 
   std::filesystem::path write(const std::string& text) const {
-    const auto file = folder_ / "image_eval.json";
+    std::filesystem::path file = folder_ / "image_eval.json";
     std::ofstream(file) << text;
     return file;
   }
