@@ -114,7 +114,7 @@ int faults_after_first_round() {
 }
 
 TEST(MallocPolicyTest, FreedMemoryIsReusedWithoutPageFaults) {
-#if defined(__SANITIZE_ADDRESS__)
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
   GTEST_SKIP() << "the sanitizer brings its own malloc";
 #endif
   const pid_t child = fork();
