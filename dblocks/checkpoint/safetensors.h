@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <map>
+#include <memory>
 #include <span>
 #include <string>
 #include <string_view>
@@ -33,6 +34,12 @@ struct WrittenFile {
   Hash128 hash;  ///< of all bytes of the file
 };
 
+/// A file whose bytes are written but may not be on the disk yet.
+struct UnsyncedFile {
+  WrittenFile written;
+  std::unique_ptr<WritableFile> file;
+};
+
 /// Writes `tensors` to `path`, synced, without copying their bytes. The bytes
 /// of the file depend only on the set of tensors and on `metadata`: the order
 /// given does not matter.
@@ -44,6 +51,12 @@ WrittenFile write_safetensors(FileSystem& file_system,
                               const std::filesystem::path& path,
                               std::span<const TensorBytes> tensors,
                               const Metadata& metadata = {});
+
+/// The same without the sync: the tensors are needed no longer.
+UnsyncedFile write_unsynced_safetensors(FileSystem& file_system,
+                                        const std::filesystem::path& path,
+                                        std::span<const TensorBytes> tensors,
+                                        const Metadata& metadata = {});
 
 /// An open safetensors file. Opening checks the whole header against the file;
 /// afterwards no view leaves the file. The data themselves are not read.

@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <array>
 #include <nlohmann/json.hpp>
+#include <utility>
 
 #include "dblocks/checkpoint/safetensors.h"
 #include "dblocks/checkpoint/safetensors_format.h"
@@ -135,16 +136,16 @@ std::string little_endian(uint64_t number) {
 
 }  // namespace
 
-WrittenFile write_safetensors(FileSystem& file_system,
-                              const std::filesystem::path& path,
-                              std::span<const TensorBytes> tensors,
-                              const Metadata& metadata) {
+UnsyncedFile write_unsynced_safetensors(FileSystem& file_system,
+                                        const std::filesystem::path& path,
+                                        std::span<const TensorBytes> tensors,
+                                        const Metadata& metadata) {
   check_all(tensors, metadata, path.string());
   const Ordered ordered = in_file_order(tensors);
   const std::string header = header_json(ordered, metadata, path.string());
   const std::string length = little_endian(header.size());
 
-  const std::unique_ptr<WritableFile> file = file_system.create(path);
+  std::unique_ptr<WritableFile> file = file_system.create(path);
   WrittenFile written;
   Hasher hasher;
   const auto append = [&](std::span<const std::byte> bytes) {
@@ -162,9 +163,18 @@ WrittenFile write_safetensors(FileSystem& file_system,
   for (const TensorBytes* tensor : ordered) {
     append(tensor->bytes);
   }
-  file->sync_and_close();
   written.hash = hasher.digest();
-  return written;
+  return {written, std::move(file)};
+}
+
+WrittenFile write_safetensors(FileSystem& file_system,
+                              const std::filesystem::path& path,
+                              std::span<const TensorBytes> tensors,
+                              const Metadata& metadata) {
+  const UnsyncedFile unsynced =
+      write_unsynced_safetensors(file_system, path, tensors, metadata);
+  unsynced.file->sync_and_close();
+  return unsynced.written;
 }
 
 }  // namespace dblocks::checkpoint

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <memory>
 #include <utility>
 
 #include "dblocks/core/error.h"
@@ -44,17 +45,20 @@ CheckpointFile tensor_file(std::string name,
   return {std::move(name),
           [tensors = std::move(tensors), metadata = std::move(metadata)](
               FileSystem& file_system, const std::filesystem::path& path) {
-            return write_safetensors(file_system, path, tensors, metadata);
+            return write_unsynced_safetensors(file_system, path, tensors,
+                                              metadata);
           }};
 }
 
 CheckpointFile text_file(std::string name, std::string text) {
-  return {std::move(name),
-          [text = std::move(text)](FileSystem& file_system,
-                                   const std::filesystem::path& path) {
-            file_system.write_file(path, text);
-            return WrittenFile{text.size(), hash_bytes(text)};
-          }};
+  return {
+      std::move(name),
+      [text = std::move(text)](FileSystem& file_system,
+                               const std::filesystem::path& path) {
+        auto file = file_system.create(path);
+        file->append(std::as_bytes(std::span(text)));
+        return UnsyncedFile{{text.size(), hash_bytes(text)}, std::move(file)};
+      }};
 }
 
 CheckpointStore::CheckpointStore(FileSystem& file_system,
@@ -162,43 +166,69 @@ std::optional<Checkpoint> CheckpointStore::already_done(
 Checkpoint CheckpointStore::commit(int64_t step,
                                    std::span<const CheckpointFile> files,
                                    Manifest manifest) {
+  return stage(step, files, std::move(manifest))();
+}
+
+std::function<Checkpoint()> CheckpointStore::stage(
+    int64_t step, std::span<const CheckpointFile> files, Manifest manifest) {
   DBLOCKS_CHECK(step >= 0, CheckpointError,
                 "[store] expected a step >= 0, found {}", step);
   manifest.step = step;
   if (auto found = already_done(step, manifest)) {
-    return *found;
+    return [found = std::move(*found)] { return found; };
   }
   file_system_.make_folders(folder_);
-  const auto temporary =
+  // Shared, because a std::function has to be copyable.
+  const auto staged = std::make_shared<StagedCheckpoint>();
+  staged->checkpoint = {step, step_folder(step), std::move(manifest)};
+  staged->temporary =
       folder_ / fmt::format("{}{}", kTemporaryPrefix, step_name(step));
   try {
-    write_folder(temporary, files, manifest);
-    publish(temporary, step);
+    write_folder(files, *staged);
   } catch (const Error&) {
-    remove_quietly(temporary);
+    remove_quietly(staged->temporary);
     throw;
   }
-  is_good_[step] = true;
-  try {
-    prune(step);
-  } catch (const Error& error) {
-    log().warn("[store] old checkpoints stay for now: {}", error.what());
-  }
-  return {step, step_folder(step), std::move(manifest)};
+  return [this, staged, step] {
+    try {
+      sync(*staged);
+      publish(staged->temporary, step);
+    } catch (const Error&) {
+      remove_quietly(staged->temporary);
+      throw;
+    }
+    is_good_[step] = true;
+    try {
+      prune(step);
+    } catch (const Error& error) {
+      log().warn("[store] old checkpoints stay for now: {}", error.what());
+    }
+    return std::move(staged->checkpoint);
+  };
 }
 
-void CheckpointStore::write_folder(const std::filesystem::path& folder,
-                                   std::span<const CheckpointFile> files,
-                                   Manifest& manifest) {
-  file_system_.remove_all(folder);
-  file_system_.make_folders(folder);
-  manifest.files.clear();
+void CheckpointStore::write_folder(std::span<const CheckpointFile> files,
+                                   StagedCheckpoint& staged) {
+  file_system_.remove_all(staged.temporary);
+  file_system_.make_folders(staged.temporary);
+  std::vector<ManifestFile>& listed = staged.checkpoint.manifest.files;
+  listed.clear();
   for (const CheckpointFile& file : files) {
-    const WrittenFile written = file.write(file_system_, folder / file.name);
-    manifest.files.push_back({file.name, written.size_bytes, written.hash});
+    UnsyncedFile unsynced =
+        file.write(file_system_, staged.temporary / file.name);
+    listed.push_back(
+        {file.name, unsynced.written.size_bytes, unsynced.written.hash});
+    staged.files.push_back(std::move(unsynced.file));
   }
-  file_system_.write_file(folder / kManifestName, manifest_text(manifest));
-  file_system_.sync_folder(folder);
+}
+
+void CheckpointStore::sync(const StagedCheckpoint& staged) {
+  for (const std::unique_ptr<WritableFile>& file : staged.files) {
+    file->sync_and_close();
+  }
+  file_system_.write_file(staged.temporary / kManifestName,
+                          manifest_text(staged.checkpoint.manifest));
+  file_system_.sync_folder(staged.temporary);
 }
 
 void CheckpointStore::publish(const std::filesystem::path& temporary,

@@ -1,15 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 // A folder of checkpoints, one folder per step. A commit is written beside them
-// as tmp_step_N, each file synced, the manifest last, then the folder synced,
-// renamed to step_N, and the parent synced. A crash at any moment therefore
-// leaves either the old or the new checkpoint as the newest, never a mixture.
-// A checkpoint to be removed is renamed to tmp_old_step_N first.
+// as tmp_step_N, then each file synced, the manifest last, then the folder
+// synced, renamed to step_N, and the parent synced. A crash at any moment
+// therefore leaves either the old or the new checkpoint as the newest, never a
+// mixture. A checkpoint to be removed is renamed to tmp_old_step_N first.
 #pragma once
 
 #include <cstdint>
 #include <filesystem>
 #include <functional>
 #include <map>
+#include <memory>
 #include <optional>
 #include <set>
 #include <span>
@@ -29,13 +30,14 @@ inline constexpr const char* kOptimizerName = "optimizer.safetensors";
 inline constexpr const char* kEmaName = "ema.safetensors";
 inline constexpr const char* kStateName = "state.json";
 
-/// A file to be committed: a name and a function that writes it, synced.
+/// A file to be committed: a name and a function that writes it.
 struct CheckpointFile {
   std::string name;
-  std::function<WrittenFile(FileSystem&, const std::filesystem::path&)> write;
+  std::function<UnsyncedFile(FileSystem&, const std::filesystem::path&)> write;
 };
 
-/// A safetensors file. The tensors' bytes must live until the commit returns.
+/// A safetensors file. The tensors' bytes must live until stage() or commit()
+/// returns.
 CheckpointFile tensor_file(std::string name,
                            std::vector<TensorBytes> tensors,
                            Metadata metadata = {});
@@ -93,6 +95,14 @@ class CheckpointStore {
                     std::span<const CheckpointFile> files,
                     Manifest manifest);
 
+  /// commit() in two parts: writes the files and returns without waiting for
+  /// the disk; what is returned does the rest, once, on any thread. Until it is
+  /// done the store may not be used; not calling it leaves a partial checkpoint
+  /// for remove_leftovers(). *Errors*: those of commit(), in either part.
+  std::function<Checkpoint()> stage(int64_t step,
+                                    std::span<const CheckpointFile> files,
+                                    Manifest manifest);
+
   /// The newest checkpoint whose every file matches its manifest. The ones
   /// passed over are logged as warnings too. Not an error if there is none.
   NewestCheckpoint newest_verified();
@@ -112,9 +122,14 @@ class CheckpointStore {
   Checkpoint load(int64_t step);
   bool is_good(int64_t step);
   std::optional<Checkpoint> already_done(int64_t step, const Manifest& wanted);
-  void write_folder(const std::filesystem::path& folder,
-                    std::span<const CheckpointFile> files,
-                    Manifest& manifest);
+  struct StagedCheckpoint {
+    Checkpoint checkpoint;
+    std::filesystem::path temporary;
+    std::vector<std::unique_ptr<WritableFile>> files;
+  };
+  void write_folder(std::span<const CheckpointFile> files,
+                    StagedCheckpoint& staged);
+  void sync(const StagedCheckpoint& staged);
   void publish(const std::filesystem::path& temporary, int64_t step);
   void prune(int64_t newest);
   void discard(int64_t step);

@@ -5,6 +5,9 @@
 #include <gtest/gtest.h>
 #include <sys/resource.h>
 
+#include <functional>
+#include <future>
+
 #include "dblocks/core/error.h"
 #include "tests/checkpoint/sample.h"
 #include "tests/checkpoint/temporary_folder.h"
@@ -125,6 +128,23 @@ TEST_F(StoreTest, CommittingAGoodStepAgainWritesNothing) {
   EXPECT_EQ(
       std::filesystem::last_write_time(store_.step_folder(5) / kWeightsName),
       before);
+}
+
+TEST_F(StoreTest, AStagedCheckpointIsThereOnceItIsFinished) {
+  commit_sample(store_, 1);
+  std::function<Checkpoint()> finish;
+  {
+    const SampleCheckpoint sample(2);
+    finish = store_.stage(2, sample.files(), sample_manifest());
+  }  // its tensors are gone
+  CheckpointStore reader(real_file_system(), folder());
+  EXPECT_EQ(reader.newest_verified().checkpoint->step, 1);
+  const Checkpoint finished = std::async(std::launch::async, finish).get();
+  EXPECT_EQ(finished.step, 2);
+  const auto newest = reader.newest_verified();
+  ASSERT_TRUE(newest.checkpoint);
+  EXPECT_EQ(newest.checkpoint->manifest, finished.manifest);
+  EXPECT_TRUE(holds_sample(*newest.checkpoint));
 }
 
 TEST_F(StoreTest, CommittingADamagedStepAgainReplacesIt) {
