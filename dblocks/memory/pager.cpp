@@ -48,7 +48,9 @@ Pager::Pager(PagerOptions options)
   for (std::filesystem::path& file : options.files) {
     pages_.emplace_back(std::move(file));
   }
-  thread_ = std::thread([this] { work(); });
+  for (const JobKind kind : {JobKind::kMove, JobKind::kTask}) {
+    threads_.emplace_back([this, kind] { work(kind); });
+  }
 }
 
 Pager::~Pager() {
@@ -56,8 +58,10 @@ Pager::~Pager() {
     const std::scoped_lock lock(mutex_);
     is_stopping_ = true;
   }
-  wake_.notify_one();
-  thread_.join();
+  wake_.notify_all();
+  for (std::thread& thread : threads_) {
+    thread.join();
+  }
 }
 
 size_t Pager::enter(int64_t unit, const Fill& fill) {
@@ -68,7 +72,7 @@ size_t Pager::enter(int64_t unit, const Fill& fill) {
     arena = bring_in(unit, fill, /*may_drop_prefetched=*/true);
   }
   DBLOCKS_ASSERT(arena != nullptr, "leave the unit at hand first");
-  wait(lock, [&] { return arena->num_jobs == 0; });
+  wait([&] { return std::ranges::find(jobs_, arena, &Job::arena); }, lock);
   if (arena->damage) {
     arena->unit = -1;
     pages_[unit].forget();
@@ -79,7 +83,7 @@ size_t Pager::enter(int64_t unit, const Fill& fill) {
   return static_cast<size_t>(arena - arenas_.data());
 }
 
-void Pager::leave(int64_t unit, Use use, std::function<void()> task) {
+void Pager::leave(int64_t unit, Use use, Leaving leaving) {
   const std::scoped_lock lock(mutex_);
   Arena* arena = find(unit);
   DBLOCKS_ASSERT(arena != nullptr && arena->is_entered, "no such unit inside");
@@ -92,10 +96,19 @@ void Pager::leave(int64_t unit, Use use, std::function<void()> task) {
     arena->is_dirty |= use == Use::kChanged;
   }
   arena->left_at = ++clock_;
-  if (task) {
-    push(*arena, fmt::format("the checkpoint of block {}", unit),
-         std::move(task));
+  if (leaving.copy) {
+    push({JobKind::kMove, arena, std::move(leaving.copy),
+          fmt::format("block {} to leave the device", unit)});
   }
+  if (leaving.task) {
+    push({JobKind::kTask, arena, std::move(leaving.task),
+          fmt::format("the checkpoint of block {}", unit)});
+  }
+}
+
+void Pager::run(std::string what, std::function<void()> task) {
+  const std::scoped_lock lock(mutex_);
+  push({JobKind::kTask, nullptr, std::move(task), std::move(what)});
 }
 
 bool Pager::prefetch(
@@ -111,36 +124,56 @@ bool Pager::prefetch(
     arena = bring_in(unit, fill, /*may_drop_prefetched=*/false);
   }
   if (arena != nullptr && arrived) {
-    push(*arena, fmt::format("block {} to reach the device", unit),
-         [this, arena, arrived] {
-           {
-             const std::scoped_lock damage_lock(mutex_);
-             if (arena->damage) {
-               return;
-             }
-           }
-           arrived(arena->bytes);
-         });
+    push({JobKind::kMove, arena,
+          [this, arena, arrived] {
+            {
+              const std::scoped_lock damage_lock(mutex_);
+              if (arena->damage) {
+                return;
+              }
+            }
+            arrived(arena->bytes);
+          },
+          fmt::format("block {} to reach the device", unit)});
   }
   return arena != nullptr;
 }
 
 void Pager::drain() {
   std::unique_lock lock(mutex_);
-  wait(lock, [&] { return jobs_.empty(); });
+  wait([&] { return jobs_.begin(); }, lock);
   throw_failure();
 }
 
-/// Waits for the pager's thread. Storage may hang for as long as it likes: what
-/// waits says so, and goes on when it comes back.
-void Pager::wait(std::unique_lock<std::mutex>& lock,
-                 const std::function<bool()>& is_done) {
+void Pager::drain_tasks() {
+  std::unique_lock lock(mutex_);
+  wait([&] { return first_of(JobKind::kTask); }, lock);
+  throw_failure();
+}
+
+/// Waits until `next` finds no job to wait for. Storage may hang for as long as
+/// it likes: what waits says so, and goes on when it comes back.
+void Pager::wait(const std::function<Jobs::iterator()>& next,
+                 std::unique_lock<std::mutex>& lock) {
   const Clock::time_point start = Clock::now();
-  while (!done_.wait_for(lock, patience_, is_done)) {
+  while (
+      !done_.wait_for(lock, patience_, [&] { return next() == jobs_.end(); })) {
     log().warn("[pager] training has waited {:.0f} s for {}; {} more to do",
-               seconds_since(start), jobs_.front().what, jobs_.size() - 1);
+               seconds_since(start), what_delays(next()), jobs_.size() - 1);
   }
   stats_.wait_seconds += seconds_since(start);
+}
+
+/// The job under way that `job` waits for: it may be that itself, one ahead on
+/// its thread, or one ahead in the arena of such a one.
+std::string Pager::what_delays(Jobs::iterator job) {
+  while (true) {
+    const auto ahead = first_of(job->kind);
+    if (may_run(ahead)) {
+      return ahead->what;
+    }
+    job = std::ranges::find(jobs_, ahead->arena, &Job::arena);
+  }
 }
 
 PagerStats Pager::stats() const {
@@ -185,9 +218,11 @@ Pager::Arena* Pager::bring_in(int64_t unit,
   if (old_unit >= 0) {
     what = fmt::format("{} and {}", pages_[old_unit].path().string(), what);
   }
-  push(*arena, std::move(what), [this, arena, old_unit, unit, fill] {
-    swap(*arena, old_unit, unit, fill);
-  });
+  push({JobKind::kMove, arena,
+        [this, arena, old_unit, unit, fill] {
+          swap(*arena, old_unit, unit, fill);
+        },
+        std::move(what)});
   return arena;
 }
 
@@ -257,10 +292,9 @@ void Pager::count_moved(std::optional<int64_t> out,
   stats_.seconds_out += (1 - share_in) * seconds;
 }
 
-void Pager::push(Arena& arena, std::string what, std::function<void()> run) {
-  ++arena.num_jobs;
-  jobs_.push_back({&arena, std::move(run), std::move(what)});
-  wake_.notify_one();
+void Pager::push(Job job) {
+  jobs_.push_back(std::move(job));
+  wake_.notify_all();
 }
 
 void Pager::throw_failure() {
@@ -269,16 +303,31 @@ void Pager::throw_failure() {
   }
 }
 
-void Pager::work() {
+Pager::Jobs::iterator Pager::first_of(JobKind kind) {
+  return std::ranges::find(jobs_, kind, &Job::kind);
+}
+
+/// Each thread takes its jobs in the order they came, and those of an arena are
+/// done in the order they came: so nothing waits in a circle.
+bool Pager::may_run(Jobs::iterator job) {
+  return job != jobs_.end() &&
+         (job->arena == nullptr ||
+          std::ranges::find(jobs_, job->arena, &Job::arena) == job);
+}
+
+void Pager::work(JobKind kind) {
   block_signals();
   std::unique_lock lock(mutex_);
   while (true) {
-    wake_.wait(lock, [&] { return is_stopping_ || !jobs_.empty(); });
-    if (jobs_.empty()) {
+    wake_.wait(lock, [&] {
+      const auto first = first_of(kind);
+      return may_run(first) || (is_stopping_ && first == jobs_.end());
+    });
+    const auto job = first_of(kind);
+    if (job == jobs_.end()) {
       return;
     }
-    Job& job = jobs_.front();  // stays there while it runs: drain() waits
-    std::function<void()> run = std::move(job.run);
+    std::function<void()> run = std::move(job->run);
     if (!failure_) {
       lock.unlock();
       const Clock::time_point start = Clock::now();
@@ -291,10 +340,12 @@ void Pager::work() {
       run = nullptr;  // what it held goes before anybody is told
       lock.lock();
       stats_.busy_seconds += seconds_since(start);
-      failure_ = failure;
+      if (!failure_) {
+        failure_ = failure;
+      }
     }
-    --job.arena->num_jobs;
-    jobs_.pop_front();
+    jobs_.erase(job);
+    wake_.notify_all();
     done_.notify_one();
   }
 }

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Moves the states of blocks between arenas in memory and page files on disk,
-// on a thread of its own while the block at hand trains.
+// on a thread of its own while the block at hand trains. Tasks that only read a
+// state, such as writing its checkpoint, have another thread, so that no state
+// that training waits for waits for them.
 //
 // With one arena training waits while a block's state leaves and the next one's
 // comes in. With two, states move meanwhile. Either way the state that comes in
@@ -12,10 +14,10 @@
 #include <condition_variable>
 #include <cstddef>
 #include <cstdint>
-#include <deque>
 #include <exception>
 #include <filesystem>
 #include <functional>
+#include <list>
 #include <mutex>
 #include <optional>
 #include <span>
@@ -50,7 +52,7 @@ struct PagerStats {
                           ///< at once the share of its bytes
   double seconds_out = 0;
   double fill_seconds = 0;  ///< spent on making states that had no page
-  double busy_seconds = 0;  ///< spent on all other jobs of the pager's thread
+  double busy_seconds = 0;  ///< spent on all other jobs of the pager's threads
   double wait_seconds = 0;  ///< that enter() waited
 
   /// The share of the pager's work that nobody waited for.
@@ -62,7 +64,7 @@ struct PagerStats {
 class Pager {
  public:
   /// Makes a unit's state in an arena when it has no page yet. Runs on the
-  /// pager's thread.
+  /// thread that moves states.
   using Fill = std::function<void(std::span<std::byte> arena)>;
 
   explicit Pager(PagerOptions options);
@@ -85,14 +87,26 @@ class Pager {
     kSpoiled,   ///< neither it nor its page are of use: it is made anew
   };
 
-  /// Ends the use of `unit`. `task`, if any, runs on the pager's thread and may
-  /// read the arena; the state stays there until it is done.
-  void leave(int64_t unit, Use use, std::function<void()> task = {});
+  /// Work on the state of a unit that has been left, in this order.
+  struct Leaving {
+    /// Brings what is elsewhere into the arena; on the thread that moves.
+    std::function<void()> copy;
+    /// Reads the arena, where the state stays until it is done; on the thread
+    /// of tasks.
+    std::function<void()> task;
+  };
+
+  /// Ends the use of `unit`.
+  void leave(int64_t unit, Use use, Leaving leaving = {});
+
+  /// Runs a task that touches no arena on the thread of tasks. What it throws
+  /// is reported like that of any other.
+  void run(std::string what, std::function<void()> task);
 
   /// Starts to bring `unit` in, if an arena can be had for it, and returns
   /// whether one could; nothing is waited for. `arrived`, if any, runs on the
-  /// pager's thread once the state is there. What goes wrong is reported by the
-  /// next enter().
+  /// thread that moves once the state is there. What goes wrong is reported by
+  /// the next enter().
   bool prefetch(
       int64_t unit,
       const Fill& fill,
@@ -100,6 +114,9 @@ class Pager {
 
   /// Waits for every job. *Errors*: as enter(), except for damaged pages.
   void drain();
+
+  /// Waits for every task. *Errors*: as drain().
+  void drain_tasks();
 
   PagerStats stats() const;
   size_t num_arenas() const { return arenas_.size(); }
@@ -111,16 +128,20 @@ class Pager {
     bool is_entered = false;  // the caller owns it
     bool is_dirty = false;    // newer than the page
     uint64_t left_at = 0;     // grows with time; 0: not entered yet
-    int64_t num_jobs = 0;     // waiting or running
     std::exception_ptr damage;
   };
+  enum class JobKind { kMove, kTask };
   struct Job {
-    Arena* arena;
+    JobKind kind;
+    Arena* arena;  // or null
     std::function<void()> run;
     std::string what;  // in words, for the log
   };
+  using Jobs = std::list<Job>;
 
-  void work();
+  void work(JobKind kind);
+  Jobs::iterator first_of(JobKind kind);
+  bool may_run(Jobs::iterator job);
   Arena* find(int64_t unit);
   Arena* victim(bool may_drop_prefetched);
   Arena* bring_in(int64_t unit, const Fill& fill, bool may_drop_prefetched);
@@ -131,25 +152,26 @@ class Pager {
   void count_moved(std::optional<int64_t> out,
                    std::optional<int64_t> in,
                    double seconds);
-  void push(Arena& arena, std::string what, std::function<void()> run);
-  void wait(std::unique_lock<std::mutex>& lock,
-            const std::function<bool()>& is_done);
+  void push(Job job);
+  void wait(const std::function<Jobs::iterator()>& next,
+            std::unique_lock<std::mutex>& lock);
+  std::string what_delays(Jobs::iterator job);
   void throw_failure();
 
   std::vector<Arena> arenas_;
   std::vector<size_t> state_bytes_;
   std::chrono::milliseconds patience_;
-  std::vector<PageFile> pages_;  // used by the pager's thread, and when idle
+  std::vector<PageFile> pages_;  // used by the thread that moves, or when idle
 
   mutable std::mutex mutex_;
-  std::condition_variable wake_;  // the pager's thread
+  std::condition_variable wake_;  // the pager's threads
   std::condition_variable done_;  // the caller
-  std::deque<Job> jobs_;
+  Jobs jobs_;  // in the order they came; one stays while it runs
   bool is_stopping_ = false;
   std::exception_ptr failure_;
   uint64_t clock_ = 0;
   PagerStats stats_;
-  std::thread thread_;  // last: it uses the others
+  std::vector<std::thread> threads_;  // last: they use the others
 };
 
 }  // namespace dblocks::memory

@@ -5,8 +5,44 @@
 #include <c10/core/impl/VirtualGuardImpl.h>
 
 #include <chrono>
+#include <utility>
 
 namespace dblocks::train {
+
+Helper::~Helper() {
+  {
+    const std::scoped_lock lock(mutex_);
+    is_stopping_ = true;
+  }
+  wake_.notify_one();
+  thread_.join();
+}
+
+std::future<void> Helper::start(std::function<void()> work) {
+  std::packaged_task<void()> task(std::move(work));
+  std::future<void> done = task.get_future();
+  {
+    const std::scoped_lock lock(mutex_);
+    waiting_.push_back(std::move(task));
+  }
+  wake_.notify_one();
+  return done;
+}
+
+void Helper::work() {
+  std::unique_lock lock(mutex_);
+  while (true) {
+    wake_.wait(lock, [&] { return is_stopping_ || !waiting_.empty(); });
+    if (waiting_.empty()) {
+      return;
+    }
+    std::packaged_task<void()> task = std::move(waiting_.front());
+    waiting_.pop_front();
+    lock.unlock();
+    task();
+    lock.lock();
+  }
+}
 
 DeviceBatches::DeviceBatches(const data::Dataset& dataset,
                              const data::LoaderOptions& options,
@@ -18,15 +54,12 @@ DeviceBatches::DeviceBatches(const data::Dataset& dataset,
       batch_size_(options.batch_size),
       device_(device),
       copies_ahead_(copies_ahead) {
+  if (copies_ahead) {
+    helper_.emplace();
+  }
   if (!device.is_cpu()) {
     const c10::impl::VirtualGuardImpl guard(device.type());
     stream_ = guard.getStreamFromGlobalPool(device);
-  }
-}
-
-DeviceBatches::~DeviceBatches() {
-  if (ahead_.valid()) {
-    ahead_.wait();
   }
 }
 
@@ -73,7 +106,7 @@ void DeviceBatches::fetch_ahead() {
   if (!next.images.defined()) {
     allocate(next);
   }
-  ahead_ = std::async(std::launch::async, [this, &next] {
+  ahead_ = helper_->start([this, &next] {
     next.host = loader_.next();
     send(next);
   });

@@ -4,14 +4,43 @@
 #include <c10/core/Stream.h>
 
 #include <array>
+#include <condition_variable>
 #include <cstdint>
+#include <deque>
+#include <functional>
 #include <future>
+#include <mutex>
 #include <optional>
+#include <thread>
 
 #include "dblocks/data/loader.h"
 #include "dblocks/train/device_batch.h"
 
 namespace dblocks::train {
+
+/// Runs one piece of work after another on a thread of its own, which starting
+/// them costs next to nothing.
+class Helper {
+ public:
+  Helper() : thread_([this] { work(); }) {}
+  /// Finishes what has been started.
+  ~Helper();
+  Helper(const Helper&) = delete;
+  Helper& operator=(const Helper&) = delete;
+
+  /// Starts `work` once all before it is done. The result says when, and
+  /// throws what `work` has thrown.
+  std::future<void> start(std::function<void()> work);
+
+ private:
+  void work();
+
+  std::mutex mutex_;
+  std::condition_variable wake_;
+  std::deque<std::packaged_task<void()>> waiting_;
+  bool is_stopping_ = false;
+  std::thread thread_;  // last: it uses the others
+};
 
 /// A loader's batches where training needs them: on a CPU the loader's own
 /// memory, on another device copies, of which the next one is made while the
@@ -32,7 +61,6 @@ class DeviceBatches {
                 int64_t first_step,
                 at::Device device,
                 bool copies_ahead);
-  ~DeviceBatches();
   DeviceBatches(const DeviceBatches&) = delete;
   DeviceBatches& operator=(const DeviceBatches&) = delete;
 
@@ -67,7 +95,8 @@ class DeviceBatches {
   std::array<Slot, 2> slots_;
   int64_t num_taken_ = 0;
   double wait_seconds_ = 0;
-  std::future<void> ahead_;  // last: ends before what it fills does
+  std::future<void> ahead_;
+  std::optional<Helper> helper_;  // last: ends before what it fills does
 };
 
 }  // namespace dblocks::train

@@ -3,6 +3,7 @@
 
 #include <ATen/ops/empty.h>
 #include <ATen/ops/from_blob.h>
+#include <c10/core/Event.h>
 #include <c10/core/impl/VirtualGuardImpl.h>
 
 #include <algorithm>
@@ -10,6 +11,11 @@
 
 namespace dblocks::train {
 namespace {
+
+// Copies of a few numbers, which steps wait for, get in between two pieces; the
+// thread that sends the pieces may be late by several of them.
+constexpr int64_t kPieceBytes = int64_t{32} << 20;
+constexpr size_t kPiecesUnderWay = 4;
 
 at::Tensor as_tensor(std::span<std::byte> bytes) {
   return at::from_blob(bytes.data(), {static_cast<int64_t>(bytes.size())},
@@ -87,11 +93,7 @@ void DeviceTier::copy(const at::Tensor& to,
   if (!stream_) {
     to.copy_(from);
   } else {
-    const c10::impl::VirtualGuardImpl guard(device_.type());
-    const c10::Stream outer = guard.exchangeStream(*stream_);
-    to.copy_(from, /*non_blocking=*/true);
-    guard.exchangeStream(outer);
-    guard.synchronizeStream(*stream_);
+    copy_in_pieces(to, from);
   }
   const std::scoped_lock lock(mutex_);
   ++traffic.num_states;
@@ -100,10 +102,30 @@ void DeviceTier::copy(const at::Tensor& to,
       std::chrono::duration<double>(Clock::now() - start).count();
 }
 
+void DeviceTier::copy_in_pieces(const at::Tensor& to, const at::Tensor& from) {
+  const c10::impl::VirtualGuardImpl guard(device_.type());
+  const c10::Stream outer = guard.exchangeStream(*stream_);
+  std::vector<c10::Event> done;
+  for (size_t i = 0; i < kPiecesUnderWay; ++i) {
+    done.emplace_back(device_.type());
+  }
+  size_t piece = 0;
+  for (int64_t first = 0; first < to.numel(); first += kPieceBytes) {
+    c10::Event& event = done[piece++ % done.size()];
+    event.synchronize();
+    const int64_t count = std::min(kPieceBytes, to.numel() - first);
+    to.narrow(0, first, count)
+        .copy_(from.narrow(0, first, count), /*non_blocking=*/true);
+    event.record(*stream_);
+  }
+  guard.exchangeStream(outer);
+  guard.synchronizeStream(*stream_);
+}
+
 void synchronize(at::Device device) {
   if (!device.is_cpu()) {
     const c10::impl::VirtualGuardImpl guard(device.type());
-    guard.synchronizeDevice(device.index());
+    guard.synchronizeStream(guard.getStream(device));
   }
 }
 

@@ -52,6 +52,7 @@ class DeviceTier {
   void copy(const at::Tensor& to,
             const at::Tensor& from,
             DeviceTraffic& traffic);
+  void copy_in_pieces(const at::Tensor& to, const at::Tensor& from);
 
   struct Slot {
     at::Tensor memory;
@@ -64,7 +65,8 @@ class DeviceTier {
   DeviceTraffic in_, out_;
 };
 
-/// Waits until all work on `device` is done.
+/// Waits until the work that this thread has given to `device` is done; states
+/// may go on moving.
 void synchronize(at::Device device);
 
 }  // namespace dblocks::train

@@ -7,6 +7,7 @@
 #include <c10/util/Exception.h>
 
 #include <algorithm>
+#include <chrono>
 #include <cstring>
 
 #include "dblocks/core/error.h"
@@ -24,10 +25,10 @@ using ops::cuda::UpdateFactors;
 
 // Calls of dropout in a step, at most: three a layer and one in front.
 constexpr int64_t kMaxKeys = 4096;
-// What LibTorch sets up at first use is set up after so many steps.
+// What LibTorch sets up at first use is set up after so many steps of a run.
 constexpr int64_t kStepsBefore = 3;
-// Recording takes as long as some ten steps.
-constexpr int64_t kFewestSteps = 32;
+// Recording takes as long as some two steps that are taken one by one.
+constexpr int64_t kFewestSteps = 4;
 
 constexpr int64_t kFactorBytes = 2 * sizeof(UpdateFactors);
 constexpr int64_t kKeyOffset = (kFactorBytes + 15) / 16 * 16;
@@ -37,7 +38,8 @@ constexpr int64_t kKeyOffset = (kFactorBytes + 15) / 16 * 16;
 RecordedStep::RecordedStep(UnitState& state,
                            const tasks::LabelledBatch& batch,
                            const tasks::StepKey& key,
-                           const StepOptions& options)
+                           const StepOptions& options,
+                           ops::cuda::Graph* before)
     : state_(state),
       batch_{at::empty_like(batch.images), at::empty_like(batch.labels)} {
   const at::Device device = batch.images.device();
@@ -61,7 +63,7 @@ RecordedStep::RecordedStep(UnitState& state,
     state.shared()->zero_gradient();
   }
   graph_.reset(ops::cuda::kernels()->make_graph());
-  graph_->capture([&] { run(options); });
+  graph_->capture([&] { run(options); }, before);
 }
 
 RecordedStep::~RecordedStep() = default;
@@ -162,7 +164,7 @@ bool Stepper::is_worth_recording(const tasks::LabelledBatch& batch,
                                  int64_t steps_left) const {
   const bool is_whole =
       options.micro_batch == 0 || options.micro_batch >= batch.labels.size(0);
-  return records_ && steps_taken_ >= kStepsBefore &&
+  return records_ && (has_recorded_ || steps_before_ >= kStepsBefore) &&
          steps_left >= kFewestSteps && is_whole && batch.images.is_cuda() &&
          ops::cuda::kernels() != nullptr;
 }
@@ -173,23 +175,48 @@ StepResult Stepper::step(UnitState& state,
                          StepOptions& options,
                          int64_t steps_left) {
   if (!recorded_ && is_worth_recording(batch, options, steps_left)) {
-    try {
-      recorded_ = std::make_unique<RecordedStep>(state, batch, key, options);
-    } catch (const c10::Error& error) {
+    while (!record(state, batch, key, options) && last_graph_) {
+      // What it holds may be what was missing.
+      last_graph_.reset();
+    }
+  }
+  if (recorded_ && recorded_->fits(batch)) {
+    return recorded_->step(batch, key, options);
+  }
+  ++steps_before_;
+  return step_within_memory(state, batch, key, options);
+}
+
+/// Whether that could be done.
+bool Stepper::record(UnitState& state,
+                     const tasks::LabelledBatch& batch,
+                     const tasks::StepKey& key,
+                     const StepOptions& options) {
+  using Clock = std::chrono::steady_clock;
+  const Clock::time_point start = Clock::now();
+  try {
+    recorded_ = std::make_unique<RecordedStep>(state, batch, key, options,
+                                               last_graph_.get());
+    last_graph_.reset();
+    has_recorded_ = true;
+    log().debug("[train] recorded a step of block {} in {:.1f} ms", key.unit,
+                std::chrono::duration<double, std::milli>(Clock::now() - start)
+                    .count());
+  } catch (const c10::Error& error) {
+    if (!last_graph_) {
       records_ = false;
       log().warn("[train] steps are not recorded as CUDA graphs: {}",
                  error.what_without_backtrace());
     }
   }
-  ++steps_taken_;
-  return recorded_ && recorded_->fits(batch)
-             ? recorded_->step(batch, key, options)
-             : step_within_memory(state, batch, key, options);
+  return recorded_ != nullptr;
 }
 
 void Stepper::forget() {
-  recorded_.reset();
-  steps_taken_ = 0;
+  if (recorded_) {
+    last_graph_ = recorded_->release_graph();
+    recorded_.reset();
+  }
 }
 
 }  // namespace dblocks::train

@@ -5,6 +5,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <utility>
 #include <vector>
 
 #include "dblocks/ops/cuda/kernels.h"
@@ -17,11 +18,13 @@ class RecordedStep {
  public:
   /// Records a step. Nothing of the state changes. Requires: our kernels, a few
   /// steps taken by block_step() before, so that all LibTorch makes at first
-  /// use is made. *Errors*: those of LibTorch; the state is then as before.
+  /// use is made. `before`: a graph whose memory is free to use, or none.
+  /// *Errors*: those of LibTorch; the state is then as before.
   RecordedStep(UnitState& state,
                const tasks::LabelledBatch& batch,
                const tasks::StepKey& key,
-               const StepOptions& options);
+               const StepOptions& options,
+               ops::cuda::Graph* before);
   ~RecordedStep();
   RecordedStep(const RecordedStep&) = delete;
   RecordedStep& operator=(const RecordedStep&) = delete;
@@ -34,6 +37,11 @@ class RecordedStep {
   StepResult step(const tasks::LabelledBatch& batch,
                   const tasks::StepKey& key,
                   const StepOptions& options);
+
+  /// Ends the use of the step; what is left has its memory.
+  std::unique_ptr<ops::cuda::Graph> release_graph() {
+    return std::move(graph_);
+  }
 
  private:
   void run(const StepOptions& options);
@@ -55,9 +63,9 @@ class RecordedStep {
   std::unique_ptr<ops::cuda::Graph> graph_;
 };
 
-/// Takes steps of whatever unit is resident: the first few one by one, then,
-/// where the device can, as a recorded graph. A step that cannot be recorded is
-/// taken as before, and the log says so once.
+/// Takes steps of whatever unit is resident: the first few of all one by one,
+/// then, where the device can, as a recorded graph. A step that cannot be
+/// recorded is taken as before, and the log says so once.
 class Stepper {
  public:
   /// `records`: whether to record at all. Layers that are run again put random
@@ -83,8 +91,16 @@ class Stepper {
                           int64_t steps_left) const;
 
   bool records_;
-  int64_t steps_taken_ = 0;  // of the resident unit
+  bool record(UnitState& state,
+              const tasks::LabelledBatch& batch,
+              const tasks::StepKey& key,
+              const StepOptions& options);
+
+  int64_t steps_before_ = 0;  // taken one by one
+  bool has_recorded_ = false;
   std::unique_ptr<RecordedStep> recorded_;
+  // That of the unit before: memory for the next one's.
+  std::unique_ptr<ops::cuda::Graph> last_graph_;
 };
 
 }  // namespace dblocks::train

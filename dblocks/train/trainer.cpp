@@ -103,8 +103,7 @@ class Trainer::Impl {
   TrainResult run() {
     make_pager();
     while (const std::optional<Visit> visit = next(steps_)) {
-      load(visit->unit);
-      prefetch_after(*visit);
+      load(visit->unit, visit);
       for (int64_t i = 0; i < visit->steps && !is_stopped(); ++i) {
         if (!take_step(visit->unit, visit->steps - i)) {
           break;
@@ -123,6 +122,7 @@ class Trainer::Impl {
       from_device = device_tier_->traffic_out();
     }
     pager_.reset();
+    take_built(-1);
     device_tier_.reset();
     arenas_.clear();
     remove_pages();
@@ -212,7 +212,7 @@ class Trainer::Impl {
       }
     }
     const RunCheckpoints found = find_checkpoints(folder_, setup_, units);
-    steps_ = committed_ = found.steps();
+    steps_ = committed_ = staged_ = found.steps();
     for (int64_t unit = 0; unit < units; ++unit) {
       homes_.push_back(found.units[unit] ? found.units[unit]->folder
                                          : std::filesystem::path());
@@ -285,22 +285,29 @@ class Trainer::Impl {
     pager_ = std::make_unique<memory::Pager>(std::move(pager));
   }
 
-  /// Makes `unit` the resident one.
-  void load(int64_t unit) {
+  /// Makes `unit` the resident one, for `visit` if that is known: the unit that
+  /// follows is then on its way before this one is put together.
+  void load(int64_t unit, const std::optional<Visit>& visit = {}) {
     if (resident_ && resident_unit_ == unit) {
+      if (visit) {
+        prefetch_after(*visit);
+      }
       return;
     }
     const Clock::time_point start = Clock::now();
     unload();
     collect_commits();
+    const double left = seconds_since(start);
     const std::span<std::byte> bytes = enter(unit);
     const at::Tensor storage =
         device_tier_ ? on_device(unit, bytes) : as_storage(bytes);
-    {
-      const nn::PlaceholderGuard no_values;
-      resident_ = std::make_shared<UnitState>(
-          task_.make_unit(unit), setup_.optim, shared_.get(), options_.device,
-          storage, FlatState::Contents::kState);
+    const double entered = seconds_since(start);
+    if (visit) {
+      prefetch_after(*visit);
+    }
+    resident_ = take_built(unit);
+    if (!resident_) {
+      resident_ = build(unit, storage);
     }
     resident_unit_ = unit;
     resident_->owned().step = step_at_load_ = steps_[unit];
@@ -312,7 +319,26 @@ class Trainer::Impl {
     }
     // Making a state from the seed or a checkpoint is no moving of states.
     paging_wait_seconds_ += was_made ? 0 : seconds_since(start);
+    log().debug(
+        "[train] block {} is resident: the one before left in {:.1f} ms, its "
+        "state came in {:.1f}, it was put together in {:.1f}",
+        unit, 1e3 * left, 1e3 * (entered - left),
+        1e3 * (seconds_since(start) - entered));
     choose_visit_steps();
+  }
+
+  std::shared_ptr<UnitState> build(int64_t unit, const at::Tensor& storage) {
+    const nn::PlaceholderGuard no_values;
+    return std::make_shared<UnitState>(task_.make_unit(unit), setup_.optim,
+                                       shared_.get(), options_.device, storage,
+                                       FlatState::Contents::kState);
+  }
+
+  /// The unit if it was put together as it arrived on the device.
+  std::shared_ptr<UnitState> take_built(int64_t unit) {
+    const std::scoped_lock lock(built_mutex_);
+    const auto [built_unit, built] = std::exchange(built_, {-1, nullptr});
+    return built_unit == unit ? built : nullptr;
   }
 
   /// The entered unit's state on the device; copies it in if that has not been
@@ -322,6 +348,7 @@ class Trainer::Impl {
     if (!slot) {
       // Slots may still be copied to or from by the pager's thread.
       pager_->drain();
+      take_built(-1);
       slot = device_tier_->reserve(unit);
       if (!slot) {
         device_tier_->release_others(unit);
@@ -367,6 +394,7 @@ class Trainer::Impl {
     if (device_tier_) {
       device_tier_->release(unit);
     }
+    take_built(-1);
     DBLOCKS_CHECK(!shared_, CheckpointError,
                   "{}. Hint: run the same command again, it goes on from the "
                   "newest checkpoints",
@@ -380,7 +408,7 @@ class Trainer::Impl {
   void go_back(int64_t unit, const std::string& why) {
     log().warn("{}; block {} goes back from step {} to its checkpoint of {}",
                why, unit, steps_[unit], committed_[unit]);
-    steps_[unit] = committed_[unit];
+    steps_[unit] = staged_[unit] = committed_[unit];
     batches_.erase(unit);
     logs_.erase(unit);
     events_.erase(unit);
@@ -456,8 +484,16 @@ class Trainer::Impl {
     const std::optional<int64_t> slot = device_tier_->reserve(unit);
     std::function<void(std::span<std::byte>)> copy_in;
     if (slot) {
-      copy_in = [this, slot](std::span<std::byte> bytes) {
+      copy_in = [this, unit, slot](std::span<std::byte> bytes) {
         device_tier_->copy_in(*slot, bytes);
+        // Attaching to shared parts is for the thread that uses them, and
+        // there is no room yet for the float32 weights of a state in bf16.
+        if (!shared_ &&
+            setup_.optim.state_format().weights == WeightFormat::kFp32) {
+          auto built = build(unit, device_tier_->storage(*slot, bytes.size()));
+          const std::scoped_lock lock(built_mutex_);
+          built_ = {unit, std::move(built)};
+        }
       };
     }
     if (!pager_->prefetch(unit, fill_of(unit), copy_in)) {
@@ -521,25 +557,24 @@ class Trainer::Impl {
     using Use = memory::Pager::Use;
     Use use = steps_[unit] != step_at_load_ ? Use::kChanged : Use::kRead;
     if (is_last_step(unit) &&
-        (commits_when_left_ || committed_[unit] == steps_[unit])) {
+        (commits_when_left_ || staged_[unit] == steps_[unit])) {
       use = Use::kFinished;
     }
-    std::function<void()> task =
-        std::exchange(commits_when_left_, false) ? commit_task() : nullptr;
+    memory::Pager::Leaving leaving;
+    if (std::exchange(commits_when_left_, false)) {
+      leaving.task = commit_task();
+    }
     if (device_tier_) {
       synchronize(options_.device);
       if (steps_[unit] != step_at_load_) {
-        task = [this, slot = *device_tier_->find(unit), bytes = resident_arena_,
-                then = std::move(task)] {
+        leaving.copy = [this, slot = *device_tier_->find(unit),
+                        bytes = resident_arena_] {
           device_tier_->copy_out(slot, bytes);
-          if (then) {
-            then();
-          }
         };
       }
       device_tier_->release(unit);
     }
-    pager_->leave(unit, use, std::move(task));
+    pager_->leave(unit, use, std::move(leaving));
     resident_.reset();
   }
 
@@ -671,7 +706,7 @@ class Trainer::Impl {
     } else if (is_last_of_visit && can_commit_when_left()) {
       commits_when_left_ = true;
     } else {
-      commit_resident();
+      commit_resident(/*waits=*/false);
     }
   }
 
@@ -685,33 +720,19 @@ class Trainer::Impl {
     return following && following->unit != resident_unit_;
   }
 
-  /// The commit of the resident unit, for the pager's thread.
+  /// The commit of the resident unit, for the pager's thread of tasks.
   std::function<void()> commit_task() {
     const int64_t unit = resident_unit_;
-    const auto found_log = logs_.find(unit);
-    report::JsonLinesLog* log =
-        found_log == logs_.end() ? nullptr : &found_log->second;
-    const auto found_events = events_.find(unit);
-    UnitEvents* events =
-        found_events == events_.end() ? nullptr : &found_events->second;
     // From a device the state is in its arena before the task runs.
-    return [this, unit, log, events, step = steps_[unit],
+    return [this, unit, sync_log = log_sync(unit), step = steps_[unit],
             window = resident_->window(), bytes = resident_arena_,
             resident = device_tier_ ? nullptr : resident_,
             manifest = manifest_of(unit)] {
-      if (log != nullptr) {
-        log->sync();
-      }
-      if (events != nullptr) {
-        events->sync();
-      }
+      sync_log();
       const auto state = resident ? resident : state_in(bytes, unit, step);
       state->window() = window;
       const auto files = state->files();
-      const checkpoint::Checkpoint done =
-          stores_[unit].commit(step, files, manifest);
-      const std::scoped_lock lock(finished_mutex_);
-      finished_.push_back({unit, step, done.folder});
+      finish_commit(unit, step, stores_[unit].commit(step, files, manifest));
     };
   }
 
@@ -727,7 +748,7 @@ class Trainer::Impl {
     return state;
   }
 
-  /// Takes note of the commits that the pager's thread has made.
+  /// Takes note of the commits that the pager's thread of tasks has made.
   void collect_commits() {
     const std::scoped_lock lock(finished_mutex_);
     for (const FinishedCommit& commit : finished_) {
@@ -743,14 +764,14 @@ class Trainer::Impl {
     collect_commits();
     const bool is_shared_dirty = shared_ && is_any_dirty();
     if (resident_ && steps_[resident_unit_] != committed_[resident_unit_]) {
-      commit_resident();
+      commit_resident(/*waits=*/true);
     }
     for (int64_t unit = 0; unit < task_.num_units(); ++unit) {
       if (steps_[unit] != committed_[unit]) {
         load(unit);
         // Loading may have found a damaged page and gone back.
         if (steps_[unit] != committed_[unit]) {
-          commit_resident();
+          commit_resident(/*waits=*/true);
         }
       }
     }
@@ -763,23 +784,62 @@ class Trainer::Impl {
 
   bool is_any_dirty() const { return steps_ != committed_; }
 
-  void commit_resident() {
+  /// Writes the resident unit's state as it is now. The disk is waited for by
+  /// the pager's thread of tasks, and here only if `waits` or at the end.
+  void commit_resident(bool waits) {
     const Clock::time_point start = Clock::now();
     const int64_t unit = resident_unit_;
     commits_when_left_ = false;
-    if (const auto found = logs_.find(unit); found != logs_.end()) {
-      found->second.sync();
-    }
-    if (const auto found = events_.find(unit); found != events_.end()) {
-      found->second.sync();
-    }
+    pager_->drain_tasks();  // the commit before this one
+    collect_commits();
     const auto files = resident_->files();
-    const checkpoint::Checkpoint done =
-        stores_[unit].commit(steps_[unit], files, manifest_of(unit));
-    committed_[unit] = steps_[unit];
-    homes_[unit] = done.folder;
-    commit_seconds_ += seconds_since(start);
-    ++num_commits_waited_;
+    std::function<checkpoint::Checkpoint()> finish =
+        stores_[unit].stage(steps_[unit], files, manifest_of(unit));
+    staged_[unit] = steps_[unit];
+    std::function<void()> task = [this, unit, step = steps_[unit],
+                                  finish = std::move(finish),
+                                  sync_log = log_sync(unit)] {
+      sync_log();
+      finish_commit(unit, step, finish());
+    };
+    const bool is_last = is_stopped() || !next(steps_);
+    if (waits || is_last) {
+      task();
+      collect_commits();
+    } else {
+      pager_->run(fmt::format("the checkpoint of block {}", unit),
+                  std::move(task));
+    }
+    // At the end of a run there is nothing left to hold up.
+    if (!is_last) {
+      commit_seconds_ += seconds_since(start);
+      ++num_commits_waited_;
+    }
+  }
+
+  /// Makes the log and the events of a unit durable; for any thread.
+  std::function<void()> log_sync(int64_t unit) {
+    const auto found_log = logs_.find(unit);
+    report::JsonLinesLog* log =
+        found_log == logs_.end() ? nullptr : &found_log->second;
+    const auto found_events = events_.find(unit);
+    UnitEvents* events =
+        found_events == events_.end() ? nullptr : &found_events->second;
+    return [log, events] {
+      if (log != nullptr) {
+        log->sync();
+      }
+      if (events != nullptr) {
+        events->sync();
+      }
+    };
+  }
+
+  void finish_commit(int64_t unit,
+                     int64_t step,
+                     const checkpoint::Checkpoint& done) {
+    const std::scoped_lock lock(finished_mutex_);
+    finished_.push_back({unit, step, done.folder});
   }
 
   checkpoint::Manifest manifest_of(int64_t unit) const {
@@ -905,6 +965,7 @@ class Trainer::Impl {
   std::optional<checkpoint::CheckpointStore> shared_store_;
   std::vector<int64_t> steps_;      // done, per unit
   std::vector<int64_t> committed_;  // durable, per unit
+  std::vector<int64_t> staged_;     // durable or about to be, per unit
   // The newest checkpoint of each unit; empty for one that has none.
   std::vector<std::filesystem::path> homes_;
   std::vector<LogWindow> windows_;  // of units that are not resident
@@ -918,13 +979,17 @@ class Trainer::Impl {
   bool commits_when_left_ = false;
   int64_t visit_steps_;
 
+  // The unit that has arrived on the device last, by the pager's thread.
+  std::mutex built_mutex_;
+  std::pair<int64_t, std::shared_ptr<UnitState>> built_{-1, nullptr};
+
   struct FinishedCommit {
     int64_t unit;
     int64_t step;
     std::filesystem::path folder;
   };
   std::mutex finished_mutex_;
-  std::vector<FinishedCommit> finished_;  // by the pager's thread
+  std::vector<FinishedCommit> finished_;  // by the pager's thread of tasks
 
   std::map<int64_t, std::unique_ptr<DeviceBatches>> batches_;
   std::map<int64_t, report::JsonLinesLog> logs_;

@@ -76,6 +76,35 @@ TEST_F(RecordedStepTest, GivesTheBitsOfStepsTakenOneByOne) {
   }
 }
 
+TEST_F(RecordedStepTest, UnitsThatTakeTurnsUseTheSameMemory) {
+  const RunSetup setup = testing::toy_setup();
+  const StepOptions plain{.optim = setup.optim, .total_steps = kManySteps};
+  std::vector<std::vector<double>> losses(2);
+  std::vector<size_t> num_recorded(2);
+  for (const bool records : {false, true}) {
+    const auto first = testing::drawn_state(setup, 0, cuda_),
+               second = testing::drawn_state(setup, 1, cuda_);
+    Stepper stepper(records);
+    StepOptions options = plain;
+    int64_t step = 0;
+    for (int64_t visit = 0; visit < 8; ++visit) {
+      UnitState& state = visit % 2 == 0 ? *first : *second;
+      for (int64_t left = 5; left > 0; --left, ++step) {
+        losses[records].push_back(stepper
+                                      .step(state, batch_of(setup),
+                                            {7, visit % 2, step}, options, left)
+                                      .loss);
+      }
+      num_recorded[records] += stepper.is_recorded() ? 1 : 0;
+      stepper.forget();
+      EXPECT_FALSE(stepper.is_recorded());
+    }
+  }
+  EXPECT_EQ(losses[1], losses[0]);
+  EXPECT_EQ(num_recorded[0], 0);
+  EXPECT_EQ(num_recorded[1], 7);  // of 8: the first is taken one by one
+}
+
 TEST_F(RecordedStepTest, IsNearTheStepsOfTheCpu) {
   RunSetup setup = testing::toy_setup();
   // In attention LibTorch drops other elements there than here.

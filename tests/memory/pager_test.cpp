@@ -6,10 +6,12 @@
 #include <spdlog/sinks/ostream_sink.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <cstdlib>
 #include <cstring>
 #include <filesystem>
 #include <fstream>
+#include <future>
 #include <memory>
 #include <random>
 #include <sstream>
@@ -307,12 +309,49 @@ TEST(PagerTest, ATaskSeesTheStateAsItWasLeft) {
   int64_t seen = 0;
   std::span<std::byte> arena = units.arenas[0].bytes();
   units.enter(0) = 42;
-  units.pager->leave(0, Use::kChanged, [&seen, arena] {
-    std::this_thread::sleep_for(std::chrono::milliseconds(50));
-    seen = Units::number(arena);
-  });
+  units.pager->leave(
+      0, Use::kChanged,
+      {.copy = [arena] { Units::number(arena) += 1; },
+       .task =
+           [&seen, arena] {
+             std::this_thread::sleep_for(std::chrono::milliseconds(50));
+             seen = Units::number(arena);
+           }});
   EXPECT_EQ(units.enter(1), 1000);  // in the same memory
-  EXPECT_EQ(seen, 42);
+  EXPECT_EQ(seen, 43);
+}
+
+TEST(PagerTest, StatesMoveWhileATaskTakesItsTime) {
+  Units units(3, 3);
+  for (const int64_t unit : {0, 1, 2}) {
+    units.enter(unit);
+    units.pager->leave(unit, Use::kChanged);
+  }
+  std::promise<void> may_end;
+  std::atomic<int> num_done = 0;
+  units.enter(0);
+  units.pager->leave(0, Use::kChanged, {.task = [&] {
+                       may_end.get_future().wait();
+                       ++num_done;
+                     }});
+  units.pager->run("a task of no arena", [&] { ++num_done; });
+  EXPECT_EQ(units.enter(1), 1000);
+  units.pager->leave(1, Use::kChanged, {.copy = [] {}});
+  EXPECT_EQ(units.enter(2), 2000);
+  units.pager->leave(2, Use::kRead);
+  EXPECT_EQ(num_done, 0);
+  may_end.set_value();
+  units.pager->drain_tasks();
+  EXPECT_EQ(num_done, 2);
+  EXPECT_EQ(units.enter(0), 0);
+  units.pager->leave(0, Use::kRead);
+}
+
+TEST(PagerTest, AFailedTaskIsReportedByTheNextThatWaits) {
+  Units units(1, 1);
+  units.enter(0);
+  units.pager->run("a task", [] { throw DeviceError("no space"); });
+  EXPECT_THROW(units.pager->drain_tasks(), DeviceError);
 }
 
 TEST(PagerTest, AFinishedStateIsNotWritten) {

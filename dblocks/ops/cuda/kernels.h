@@ -16,7 +16,7 @@ namespace dblocks::ops::cuda {
 
 /// Grows whenever the table below changes, so that a library of another build
 /// is refused.
-inline constexpr int64_t kKernelsVersion = 2;
+inline constexpr int64_t kKernelsVersion = 3;
 
 enum class Element : int32_t { kFloat, kBf16 };
 
@@ -76,8 +76,10 @@ class Graph {
  public:
   virtual ~Graph() = default;
   /// Records the work that `body` starts on the current stream; none of it
-  /// runs. *Errors*: whatever `body` throws, and LibTorch's.
-  virtual void capture(const std::function<void()>& body) = 0;
+  /// runs. `before`, if any, is a graph that will not be replayed any more:
+  /// this one uses its memory. *Errors*: whatever `body` throws, and
+  /// LibTorch's.
+  virtual void capture(const std::function<void()>& body, Graph* before) = 0;
   /// Starts the recorded work on the current stream.
   virtual void replay() = 0;
 };

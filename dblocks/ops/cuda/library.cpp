@@ -11,14 +11,29 @@
 namespace dblocks::ops::cuda {
 namespace {
 
+/// The stream that work is recorded on: always the same one, because cuBLAS
+/// keeps memory for each stream that it has seen.
+c10::cuda::CUDAStream recording_stream() {
+  static const c10::cuda::CUDAStream stream = c10::cuda::getStreamFromPool();
+  return stream.device_index() == c10::cuda::current_device()
+             ? stream
+             : c10::cuda::getStreamFromPool();
+}
+
 class TorchGraph : public Graph {
  public:
-  void capture(const std::function<void()>& body) override {
-    C10_CUDA_CHECK(cudaDeviceSynchronize());
-    // What the steps before have left would lie beside the graph's own memory.
-    c10::cuda::CUDACachingAllocator::emptyCache();
-    const c10::cuda::CUDAStreamGuard guard(c10::cuda::getStreamFromPool());
-    graph_.capture_begin({0, 0}, cudaStreamCaptureModeThreadLocal);
+  void capture(const std::function<void()>& body, Graph* before) override {
+    // Not the whole device: states may be on their way.
+    c10::cuda::getCurrentCUDAStream().synchronize();
+    c10::cuda::MempoolId_t pool{0, 0};
+    if (before != nullptr) {
+      pool = static_cast<TorchGraph*>(before)->graph_.pool();
+    } else {
+      // What steps before have left would lie beside the graph's own memory.
+      c10::cuda::CUDACachingAllocator::emptyCache();
+    }
+    const c10::cuda::CUDAStreamGuard guard(recording_stream());
+    graph_.capture_begin(pool, cudaStreamCaptureModeThreadLocal);
     try {
       body();
     } catch (...) {
