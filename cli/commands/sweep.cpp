@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <fcntl.h>
 #include <fmt/format.h>
 #include <spawn.h>
 #include <sys/wait.h>
@@ -7,8 +8,11 @@
 #include <algorithm>
 #include <cerrno>
 #include <cmath>
+#include <cstdint>
 #include <filesystem>
+#include <future>
 #include <memory>
+#include <mutex>
 #include <string>
 #include <system_error>
 #include <utility>
@@ -31,6 +35,7 @@ namespace fs = std::filesystem;
 struct SweepArguments {
   std::string table;
   std::string out;
+  int64_t jobs = 1;
 };
 
 /// A figure of an evaluation.
@@ -38,21 +43,46 @@ using Figure = std::pair<std::string, double>;
 
 /// A run of the table and what became of it.
 struct TableRun {
-  fs::path folder;
+  size_t variant = 0;
   int64_t seed = 0;
+  fs::path folder;
+  fs::path output;  ///< what it prints goes here, or nowhere else if empty
   std::vector<Figure> figures;
+};
+
+/// What a child is started with: its output goes to the end of a file.
+class OutputTo {
+ public:
+  explicit OutputTo(const fs::path& file) {
+    posix_spawn_file_actions_init(&actions_);
+    if (!file.empty()) {
+      posix_spawn_file_actions_addopen(&actions_, STDOUT_FILENO, file.c_str(),
+                                       O_WRONLY | O_CREAT | O_APPEND, 0644);
+      posix_spawn_file_actions_adddup2(&actions_, STDOUT_FILENO, STDERR_FILENO);
+    }
+  }
+  ~OutputTo() { posix_spawn_file_actions_destroy(&actions_); }
+  OutputTo(const OutputTo&) = delete;
+  OutputTo& operator=(const OutputTo&) = delete;
+
+  const posix_spawn_file_actions_t* actions() const { return &actions_; }
+
+ private:
+  posix_spawn_file_actions_t actions_{};
 };
 
 /// Runs this program with other arguments, in a process of its own so that runs
 /// share nothing, and waits for it.
-ExitCode run_self(const std::vector<std::string>& arguments) {
+ExitCode run_self(const std::vector<std::string>& arguments,
+                  const fs::path& output) {
   std::vector<char*> words = {const_cast<char*>("dblocks")};
   for (const std::string& argument : arguments) {
     words.push_back(const_cast<char*>(argument.c_str()));
   }
   words.push_back(nullptr);
   pid_t child = 0;
-  const int error = posix_spawn(&child, "/proc/self/exe", nullptr, nullptr,
+  const OutputTo to(output);
+  const int error = posix_spawn(&child, "/proc/self/exe", to.actions(), nullptr,
                                 words.data(), environ);
   DBLOCKS_CHECK(error == 0, DeviceError,
                 "[sweep] cannot start a run: {}. Hint: free some memory",
@@ -100,7 +130,6 @@ std::vector<Figure> figures_of(const fs::path& run) {
 /// Trains and evaluates one run, or finds that both are done.
 ExitCode work_off(const CommonFlags& flags,
                   const config::SweepTable& table,
-                  const config::SweepVariant& variant,
                   TableRun& run) {
   run.figures = figures_of(run.folder);
   if (!run.figures.empty()) {
@@ -112,14 +141,14 @@ ExitCode work_off(const CommonFlags& flags,
                                     "--out",  run.folder.string(),
                                     "--seed", std::to_string(run.seed)};
   add_overrides(train, table.overrides);
-  add_overrides(train, variant.overrides);
+  add_overrides(train, table.variants[run.variant].overrides);
   std::vector<std::string> eval = {"eval", run.folder.string()};
   add_overrides(eval, table.evaluation);
   for (std::vector<std::string>* words : {&train, &eval}) {
     for (const std::string& word : common_words(flags)) {
       words->push_back(word);
     }
-    const ExitCode code = run_self(*words);
+    const ExitCode code = run_self(*words, run.output);
     if (code != ExitCode::kDone) {
       return code;
     }
@@ -139,45 +168,124 @@ report::SweepRun row_of(const TableRun& run,
   return row;
 }
 
-/// Writes what the runs so far have found.
+std::vector<TableRun> runs_of(const config::SweepTable& table,
+                              const SweepArguments& arguments) {
+  std::vector<TableRun> runs;
+  for (size_t i = 0; i < table.variants.size(); ++i) {
+    for (const int64_t seed : table.seeds) {
+      const std::string name =
+          fmt::format("{}_seed_{}", table.variants[i].name, seed);
+      const fs::path out = arguments.out;
+      runs.push_back(
+          {.variant = i,
+           .seed = seed,
+           .folder = out / name,
+           .output = arguments.jobs > 1 ? out / (name + ".log") : fs::path()});
+    }
+  }
+  return runs;
+}
+
+/// What the runs so far have found, in the order of the table.
+report::SweepResults results_of(const config::SweepTable& table,
+                                const std::vector<TableRun>& runs) {
+  report::SweepResults results{.recipe = table.recipe.stem().string()};
+  size_t variant = SIZE_MAX;
+  for (const TableRun& run : runs) {
+    if (run.figures.empty()) {
+      continue;
+    }
+    if (results.figures.empty()) {
+      for (const Figure& figure : run.figures) {
+        results.figures.push_back(figure.first);
+      }
+    }
+    if (std::exchange(variant, run.variant) != run.variant) {
+      results.variants.push_back({.name = table.variants[run.variant].name});
+    }
+    results.variants.back().runs.push_back(row_of(run, results.figures));
+  }
+  return results;
+}
+
 void write_results(const fs::path& out, const report::SweepResults& results) {
   replace_file(out / "table.csv", report::sweep_csv(results));
   replace_file(out / "table.md", report::sweep_markdown(results));
   replace_file(out / "table.html", report::sweep_page_html(results));
 }
 
+/// Works off the runs of a table, several at a time. After one that fails no
+/// other is started.
+class Sweep {
+ public:
+  Sweep(const CommonFlags& flags,
+        const config::SweepTable& table,
+        const SweepArguments& arguments)
+      : flags_(flags),
+        table_(table),
+        out_(arguments.out),
+        runs_(runs_of(table, arguments)) {}
+
+  ExitCode work(int64_t jobs) {
+    std::vector<std::future<void>> workers;
+    for (int64_t i = 0; i < jobs; ++i) {
+      workers.push_back(
+          std::async(std::launch::async, [this] { work_off_some(); }));
+    }
+    for (std::future<void>& worker : workers) {
+      worker.get();
+    }
+    return code_;
+  }
+
+  report::SweepResults results() const { return results_of(table_, runs_); }
+
+ private:
+  void work_off_some() {
+    std::unique_lock lock(mutex_);
+    while (next_ < runs_.size() && code_ == ExitCode::kDone) {
+      TableRun run = runs_[next_];
+      const size_t index = next_++;
+      lock.unlock();
+      const ExitCode code = work_off(flags_, table_, run);
+      lock.lock();
+      if (code == ExitCode::kDone) {
+        runs_[index] = std::move(run);
+        write_results(out_, results());
+        continue;
+      }
+      code_ = code;
+      print_line(fmt::format(
+          "{}: ended with code {}; the same command goes on from "
+          "here{}",
+          run.folder.string(), static_cast<int>(code),
+          run.output.empty() ? ""
+                             : ", what it said is in " + run.output.string()));
+    }
+  }
+
+  const CommonFlags& flags_;
+  const config::SweepTable& table_;
+  fs::path out_;
+
+  std::mutex mutex_;  // guards what follows, and the files of results
+  std::vector<TableRun> runs_;
+  size_t next_ = 0;
+  ExitCode code_ = ExitCode::kDone;
+};
+
 ExitCode sweep(const CommonFlags& flags, const SweepArguments& arguments) {
   const config::SweepTable table = config::load_sweep_table(arguments.table);
   const fs::path out = arguments.out;
   real_file_system().make_folders(out);
-  report::SweepResults results{.recipe = table.recipe.stem().string()};
-  for (const config::SweepVariant& variant : table.variants) {
-    results.variants.push_back({.name = variant.name});
-    for (const int64_t seed : table.seeds) {
-      TableRun run{
-          .folder = out / fmt::format("{}_seed_{}", variant.name, seed),
-          .seed = seed};
-      const ExitCode code = work_off(flags, table, variant, run);
-      if (code != ExitCode::kDone) {
-        print_line(
-            fmt::format("{}: ended with code {}; the same command goes "
-                        "on from here",
-                        run.folder.string(), static_cast<int>(code)));
-        return code;
-      }
-      if (results.figures.empty()) {
-        for (const Figure& figure : run.figures) {
-          results.figures.push_back(figure.first);
-        }
-      }
-      results.variants.back().runs.push_back(row_of(run, results.figures));
-      write_results(out, results);
-    }
+  Sweep sweep(flags, table, arguments);
+  const ExitCode code = sweep.work(arguments.jobs);
+  if (code == ExitCode::kDone) {
+    const std::string markdown = report::sweep_markdown(sweep.results());
+    print_line(markdown.substr(0, markdown.size() - 1));
+    print_line((out / "table.html").string());
   }
-  const std::string markdown = report::sweep_markdown(results);
-  print_line(markdown.substr(0, markdown.size() - 1));
-  print_line((out / "table.html").string());
-  return ExitCode::kDone;
+  return code;
 }
 
 }  // namespace
@@ -191,6 +299,10 @@ void add_sweep(CLI::App& app, CommonFlags& flags, Action& action) {
           "--out", arguments->out,
           "Folder of the runs and of table.csv, table.md and table.html")
       ->required();
+  verb->add_option("--jobs", arguments->jobs,
+                   "Runs at a time; more than 1 print to FOLDER/RUN.log")
+      ->check(CLI::Range(1, 256))
+      ->capture_default_str();
   add_common_flags(*verb, flags);
   verb->callback([arguments, &flags, &action] {
     action = [arguments, &flags] { return sweep(flags, *arguments); };

@@ -245,7 +245,8 @@ class Generation(Program):
             '[variants]\nequal = ""\nlog = "partition.kind=log_uniform"\n')
         out = self.folder / "table"
         sweep = ["sweep", table, "--out", out, "--threads", "1"]
-        text = self.expect(run(*sweep), 0).stdout
+        text = self.expect(run(*sweep, "--jobs", "2"), 0).stdout
+        self.assertIn("step 3/3", (out / "log_seed_1.log").read_text())
         rows = (out / "table.csv").read_text().splitlines()
         self.assertEqual(rows[0], "variant,seed,run,frechet_distance,"
                          "precision,recall")
