@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <array>
+#include <iterator>
 
 #include "dblocks/core/error.h"
 
@@ -31,6 +32,7 @@ constexpr auto kEntries = std::to_array<Entry>({
 
 std::vector<std::string> bench_shape_names() {
   std::vector<std::string> names;
+  names.reserve(std::size(kEntries));
   for (const Entry& entry : kEntries) {
     names.emplace_back(entry.name);
   }

@@ -58,7 +58,7 @@ OptionEntry describe_option(const CLI::Option& option) {
   if (option.get_items_expected_max() == 0) {
     return entry;
   }
-  const std::string name = option.get_single_name();
+  const std::string& name = option.get_single_name();
   const std::string type = option.get_type_name();
   entry.words = name == "device"
                     ? std::vector<std::string>{"cpu", "cuda", "cuda:0"}

@@ -44,6 +44,7 @@ std::vector<int64_t> confident_mistakes(const data::Dataset& test,
   std::sort(found.begin(), found.end());
   found.resize(std::min<size_t>(found.size(), kNumMistakes));
   std::vector<int64_t> images;
+  images.reserve(found.size());
   for (const auto& [score, image] : found) {
     images.push_back(image);
   }

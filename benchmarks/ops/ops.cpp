@@ -4,6 +4,7 @@
 // the bytes that the operation has to move at least: every input read and every
 // result written once, forward and backward. Prints one JSON object.
 #include <ATen/Parallel.h>
+#include <ATen/TensorOperators.h>
 #include <ATen/ops/randn.h>
 #include <ATen/ops/randn_like.h>
 #include <ATen/ops/zeros.h>

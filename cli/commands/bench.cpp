@@ -45,7 +45,7 @@ struct BenchArguments {
 class Stage {
  public:
   ~Stage() { wipe(); }
-  void say(const std::string& what) {
+  void say(const std::string& what) const {
     wipe();
     std::fprintf(stderr, is_terminal_ ? "measuring %s" : "measuring %s\n",
                  what.c_str());
@@ -163,7 +163,7 @@ Json machine_json(at::Device device) {
             {"gpu", nullptr}};
   if (!device.is_cpu()) {
     const CudaFacts cuda = cuda_facts();
-    const auto index = static_cast<size_t>(device.index());
+    const size_t index = static_cast<unsigned char>(device.index());
     json["gpu"] = index < cuda.devices.size() ? cuda.devices[index] : "?";
   }
   return json;

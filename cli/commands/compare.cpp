@@ -168,6 +168,7 @@ ExitCode compare_runs(const CommonFlags& flags,
                       const std::vector<std::string>& folders,
                       const std::string& out) {
   std::vector<ComparedRun> runs;
+  runs.reserve(folders.size());
   for (const std::string& folder : folders) {
     runs.push_back(compared(folder));
   }

@@ -33,7 +33,7 @@ bool is_address(const std::string& from) {
   return from.starts_with("http://") || from.starts_with("https://");
 }
 
-std::string joined(std::string base, const std::string& name) {
+std::string joined(const std::string& base, const std::string& name) {
   return base + (base.ends_with('/') ? "" : "/") + name;
 }
 
@@ -118,7 +118,7 @@ void write_sums(const fs::path& folder, std::vector<std::string> names) {
 fs::path prepare_folder(const RemoteSet& set, const fs::path& staging) {
   const fs::path unpacked = staging / "unpacked";
   fs::remove_all(unpacked);
-  const fs::path folder = unpacked / set.folder;
+  fs::path folder = unpacked / set.folder;
   std::vector<std::string> names;
   if (set.is_archive) {
     fs::create_directories(unpacked);

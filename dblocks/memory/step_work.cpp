@@ -94,8 +94,9 @@ double optimizer_bytes(const StepShape& s) {
 }
 
 double pass_bytes(StepShape s, const UnitShape& unit) {
-  const double passes = static_cast<double>(
-      (s.batch_size + s.samples_at_once() - 1) / s.samples_at_once());
+  const int64_t num_passes =
+      (s.batch_size + s.samples_at_once() - 1) / s.samples_at_once();
+  const auto passes = static_cast<double>(num_passes);
   const bool recompute = s.recompute;
   s.recompute = false;
   const UnitPlan plan = plan_unit(s, unit);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "dblocks/metrics/frechet.h"
 
+#include <ATen/TensorOperators.h>
 #include <ATen/ops/cat.h>
 #include <ATen/ops/cdist.h>
 #include <ATen/ops/linalg_eigh.h>

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "dblocks/models/inception.h"
 
+#include <ATen/TensorOperators.h>
 #include <ATen/ops/avg_pool2d.h>
 #include <ATen/ops/cat.h>
 #include <ATen/ops/conv2d.h>

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "dblocks/nn/init.h"
 
+#include <ATen/TensorOperators.h>
 #include <ATen/ops/dot.h>
 #include <ATen/ops/empty.h>
 #include <ATen/ops/empty_strided.h>

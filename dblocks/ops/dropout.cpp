@@ -112,6 +112,7 @@ class Dropout : public torch::autograd::Function<Dropout> {
  private:
   /// An address, as the saved data of a graph's node hold it.
   static const uint64_t* as_key(int64_t address) {
+    // NOLINTNEXTLINE(performance-no-int-to-ptr)
     return reinterpret_cast<const uint64_t*>(static_cast<intptr_t>(address));
   }
 };

@@ -23,8 +23,8 @@ struct Lanes {
 
   [[gnu::always_inline]] double total() const {
     double result = 0;
-    for (int64_t lane = 0; lane < kLanes; ++lane) {
-      result += sum[lane];
+    for (const double lane : sum) {
+      result += lane;
     }
     return result;
   }

@@ -175,6 +175,7 @@ std::vector<std::string> format_board(const std::vector<BlockProgress>& blocks,
   const int width = std::max(columns - 1, 1);
   const Columns layout = columns_for(blocks, last, width);
   std::vector<std::string> lines;
+  lines.reserve(blocks.size() + 1);
   for (const BlockProgress& b : blocks) {
     lines.push_back(format_block(b, last, layout));
   }

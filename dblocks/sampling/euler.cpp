@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "dblocks/sampling/euler.h"
 
+#include <ATen/TensorOperators.h>
+
 #include <cmath>
 
 namespace dblocks::sampling {

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "dblocks/sampling/trajectory.h"
 
+#include <ATen/TensorOperators.h>
+
 #include <algorithm>
 #include <cmath>
 #include <numbers>

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "dblocks/tasks/bridge.h"
 
+#include <ATen/TensorOperators.h>
 #include <ATen/ops/index_select.h>
 #include <ATen/ops/linalg_vector_norm.h>
 #include <ATen/ops/matmul.h>

@@ -87,7 +87,7 @@ at::Tensor guided(const ImageDenoisingUnit& unit,
       unit.denoise(labels, at::cat({z, z}), noise_of(labels))
           .to(at::kDouble)
           .chunk(2);
-  const at::Tensor pushed = both[1] + (both[0] - both[1]) * options.guidance;
+  at::Tensor pushed = both[1] + (both[0] - both[1]) * options.guidance;
   const int64_t channels = options.guidance_channels;
   if (channels == 0 || channels >= z.size(1)) {
     return pushed;

@@ -67,6 +67,7 @@ std::vector<NoiseLoss> noise_losses(const Task& task,
                         {images.images.size(0), images.images[0].numel()},
                         images.images.device());
   std::vector<NoiseLoss> result;
+  result.reserve(sigmas.size());
   for (const double sigma : sigmas) {
     result.push_back(
         {.sigma = sigma, .unit = task.partition().block_of(sigma)});

@@ -198,7 +198,7 @@ class MeanChain : public Readout {
       }
       draws.push_back(slice.log_probabilities(z, sigma));
     }
-    const at::Tensor prediction = mean_log_probability(draws);
+    at::Tensor prediction = mean_log_probability(draws);
     if (carries_target_) {
       expected.copy_(bridge(prediction.exp(),
                             slice.block.denoiser().network().target_table(),

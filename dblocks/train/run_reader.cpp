@@ -104,6 +104,7 @@ Hash128 export_weights(const RunReader& reader,
     add(*reader.checkpoints().shared);
   }
   std::vector<TensorBytes> sorted;
+  sorted.reserve(tensors.size());
   for (auto& [name, tensor] : tensors) {
     sorted.push_back(std::move(tensor));
   }

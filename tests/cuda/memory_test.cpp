@@ -55,12 +55,13 @@ TEST_F(CudaMemoryTest, AFullDeviceIsMetWithSmallerMicroBatches) {
 
   constexpr int kNumRooms = 12;
   std::vector<std::unique_ptr<UnitState>> states;
+  states.reserve(kNumRooms);
   for (int i = 0; i < kNumRooms; ++i) {
     states.push_back(testing::drawn_state(setup, 0, cuda_));
   }
   int64_t num_split = 0, num_whole = 0;
   for (int i = 0; i < kNumRooms; ++i) {
-    const int64_t room = needed * (i + 1) / (kNumRooms - 2);
+    const int64_t room = needed * (i + 1) / (kNumRooms - 4);
     at::Tensor kept =
         at::empty({room}, at::TensorOptions(at::kByte).device(cuda_));
     std::vector<at::Tensor> pieces = fill(2 * kMiB);

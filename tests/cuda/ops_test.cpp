@@ -2,6 +2,7 @@
 // Kernels for CUDA against LibTorch's operations in float64 on the CPU, and,
 // where numbers are drawn, against the CPU's own kernels.
 #include <ATen/Context.h>
+#include <ATen/TensorOperators.h>
 #include <ATen/ops/ones.h>
 #include <ATen/ops/randn.h>
 #include <ATen/ops/zeros.h>

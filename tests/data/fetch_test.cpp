@@ -188,7 +188,7 @@ class ArchiveTest : public ::testing::Test {
     const fs::path into = folder_.path() / "deep/into";
     fs::remove_all(into);
     fs::create_directories(into);
-    const std::string message = error_of<DataError>([&] {
+    std::string message = error_of<DataError>([&] {
       unpack_archive(archive_, into, {.max_bytes = 100'000, .max_files = 10});
     });
     EXPECT_FALSE(fs::exists(folder_.path() / "evil"));
@@ -233,6 +233,7 @@ TEST_F(ArchiveTest, BombsEndAtTheLimits) {
   EXPECT_THAT(error_for({{"zeros", std::string(size_t{32} << 20, '\0')}}),
               HasSubstr("100000 bytes"));
   std::vector<Entry> many;
+  many.reserve(11);
   for (int i = 0; i < 11; ++i) {
     many.push_back({fmt::format("file{}", i), "x"});
   }

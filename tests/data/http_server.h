@@ -12,6 +12,7 @@
 #include <cstring>
 #include <map>
 #include <mutex>
+#include <stdexcept>
 #include <string>
 #include <thread>
 #include <vector>
@@ -39,7 +40,10 @@ class HttpServer {
     sockaddr_in address{};
     address.sin_family = AF_INET;
     address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    ::bind(socket_, reinterpret_cast<sockaddr*>(&address), sizeof(address));
+    if (::bind(socket_, reinterpret_cast<sockaddr*>(&address),
+               sizeof(address)) != 0) {
+      throw std::runtime_error("no port for a server");
+    }
     ::listen(socket_, 8);
     socklen_t size = sizeof(address);
     ::getsockname(socket_, reinterpret_cast<sockaddr*>(&address), &size);

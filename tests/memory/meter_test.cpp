@@ -122,6 +122,7 @@ TEST_F(MeterTest, RawMemoryGoesBackToWhereItCameFrom) {
 
 TEST_F(MeterTest, ManyThreadsAreCountedExactly) {
   std::vector<std::thread> threads;
+  threads.reserve(4);
   for (int thread = 0; thread < 4; ++thread) {
     threads.emplace_back([thread] {
       for (int i = 0; i < 300; ++i) {

@@ -2,6 +2,7 @@
 #include "dblocks/metrics/frechet.h"
 
 #include <ATen/Context.h>
+#include <ATen/TensorOperators.h>
 #include <ATen/ops/cat.h>
 #include <ATen/ops/equal.h>
 #include <ATen/ops/linalg_qr.h>

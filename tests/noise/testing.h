@@ -42,6 +42,7 @@ std::vector<double> cleanest_first(const Partition& partition, Value value) {
 
 inline std::vector<double> sigmas_of(const std::vector<ScheduledSigma>& calls) {
   std::vector<double> sigmas;
+  sigmas.reserve(calls.size());
   for (const auto& call : calls) {
     sigmas.push_back(call.sigma);
   }
@@ -51,6 +52,7 @@ inline std::vector<double> sigmas_of(const std::vector<ScheduledSigma>& calls) {
 inline std::vector<int64_t> blocks_of(
     const std::vector<ScheduledSigma>& calls) {
   std::vector<int64_t> blocks;
+  blocks.reserve(calls.size());
   for (const auto& call : calls) {
     blocks.push_back(call.block);
   }

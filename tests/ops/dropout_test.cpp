@@ -3,6 +3,8 @@
 
 #include <ATen/Context.h>
 #include <ATen/Parallel.h>
+#include <ATen/TensorOperators.h>
+#include <ATen/ops/equal.h>
 #include <ATen/ops/ones.h>
 #include <ATen/ops/randn.h>
 #include <gtest/gtest.h>
@@ -17,7 +19,9 @@
 namespace dblocks::ops {
 namespace {
 
-at::Tensor drop_ones(std::vector<int64_t> shape, double p, uint64_t seed) {
+at::Tensor drop_ones(const std::vector<int64_t>& shape,
+                     double p,
+                     uint64_t seed) {
   at::manual_seed(seed);
   return ops::dropout(at::ones(shape), p);
 }

@@ -2,6 +2,7 @@
 #include "dblocks/ops/gelu.h"
 
 #include <ATen/Context.h>
+#include <ATen/ops/equal.h>
 #include <ATen/ops/linspace.h>
 #include <ATen/ops/randn.h>
 #include <ATen/ops/tensor.h>

@@ -2,6 +2,7 @@
 // Compares an operation with its readable twin: values, and every gradient.
 #pragma once
 
+#include <ATen/TensorOperators.h>
 #include <ATen/core/Tensor.h>
 #include <gtest/gtest.h>
 #include <torch/csrc/autograd/autograd.h>

@@ -4,6 +4,7 @@
 #include "dblocks/sampling/trajectory.h"
 
 #include <ATen/Context.h>
+#include <ATen/TensorOperators.h>
 #include <ATen/ops/exp.h>
 #include <ATen/ops/linspace.h>
 #include <ATen/ops/ones_like.h>

@@ -34,7 +34,7 @@ std::vector<RunSetup> all_setups() {
 }
 
 TEST(MicroBatchTest, GradientsAddUpToThoseOfTheWholeBatch) {
-  for (RunSetup setup : all_setups()) {
+  for (const RunSetup& setup : all_setups()) {
     SCOPED_TRACE(::testing::Message()
                  << enum_name(setup.task.kind) << ", "
                  << enum_name(setup.task.method) << ", weight "

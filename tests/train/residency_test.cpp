@@ -8,6 +8,7 @@
 
 #include "dblocks/memory/meter.h"
 #include "dblocks/train/memory_probe.h"
+#include "dblocks/train/unit_state.h"
 #include "tests/train/toy_run.h"
 
 namespace dblocks::train {

@@ -40,6 +40,7 @@ inline std::filesystem::path make_folder() {
 inline void save(const std::filesystem::path& file,
                  const std::map<std::string, at::Tensor>& tensors) {
   std::vector<TensorBytes> bytes;
+  bytes.reserve(tensors.size());
   for (const auto& [name, tensor] : tensors) {
     bytes.push_back(as_bytes(name, tensor));
   }

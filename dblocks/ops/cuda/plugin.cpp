@@ -58,9 +58,8 @@ int open_devices() {
                 "[device] cannot load LibTorch's CUDA half: {}. Hint: "
                 "./quickstart --cuda installs it",
                 dlerror());
-  const int count = at::globalContext().hasCUDA()
-                        ? at::detail::getCUDAHooks().deviceCount()
-                        : 0;
+  const int count =
+      at::Context::hasCUDA() ? at::detail::getCUDAHooks().deviceCount() : 0;
   if (count > 0 && loaded == nullptr) {
     load_kernels();
   }
