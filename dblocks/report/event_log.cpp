@@ -6,7 +6,6 @@
 #include <algorithm>
 #include <charconv>
 #include <optional>
-#include <ranges>
 #include <string>
 #include <string_view>
 #include <system_error>
@@ -68,14 +67,14 @@ Kept kept_part(const fs::path& path, int64_t last_step) {
 /// Shortens the files, the last one first: a process killed meanwhile leaves
 /// the beginning of a log.
 void drop_after(const std::vector<fs::path>& files, int64_t last_step) {
-  for (const fs::path& path : std::views::reverse(files)) {
+  std::for_each(files.rbegin(), files.rend(), [&](const fs::path& path) {
     const Kept kept = kept_part(path, last_step);
     if (kept.has_summary) {
       AppendFile(path, kept.size);
     } else {
       real_file_system().remove_all(path);
     }
-  }
+  });
 }
 
 }  // namespace
