@@ -26,6 +26,7 @@ inline double relative_difference(const at::Tensor& a, const at::Tensor& b) {
 inline std::vector<at::Tensor> leaves(const std::vector<at::Tensor>& tensors,
                                       at::ScalarType type) {
   std::vector<at::Tensor> result;
+  result.reserve(tensors.size());
   for (const at::Tensor& t : tensors) {
     result.push_back(t.detach().to(type).clone().requires_grad_());
   }
