@@ -11,6 +11,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <future>
+#include <iterator>
 #include <memory>
 #include <mutex>
 #include <string>
@@ -228,7 +229,7 @@ class Sweep {
 
   ExitCode work(int64_t jobs) {
     std::vector<std::future<void>> workers;
-    for (int64_t i = 0; i < jobs; ++i) {
+    for (int64_t i = 0; i < std::min(jobs, std::ssize(runs_)); ++i) {
       workers.push_back(
           std::async(std::launch::async, [this] { work_off_some(); }));
     }
