@@ -4,6 +4,8 @@
 #include <filesystem>
 #include <memory>
 #include <nlohmann/json.hpp>
+#include <string>
+#include <vector>
 
 #include "cli/command.h"
 #include "cli/output.h"
@@ -54,6 +56,7 @@ Json model_json(const RunContext& context, const train::RunReader& reader) {
   Json json{{"format", "dblocks-model-1"},
             {"recipe_fingerprint", context.setup.fingerprint},
             {"method", enum_name(task.method)},
+            {"average", enum_name(context.setup.optim.ema_evaluate)},
             {"model", generates ? dit_json(task.dit) : vit_json(task.shape)},
             {"sigma_data", task.noise.sigma_data},
             {"class_names", info.class_names},
@@ -76,9 +79,10 @@ Json model_json(const RunContext& context, const train::RunReader& reader) {
 
 ExitCode export_run(const CommonFlags& flags,
                     const std::string& run,
-                    const std::string& out) {
+                    const std::string& out,
+                    const std::vector<std::string>& overrides) {
   prepare_process(flags);
-  const RunContext context = open_run(run, {}, at::kCPU);
+  const RunContext context = open_run(run, overrides, at::kCPU);
   const train::RunReader reader(context.setup, train::RunFolder(run));
   const Hash128 hash = train::export_weights(
       reader, out, model_json(context, reader).dump(2) + "\n");
@@ -91,6 +95,7 @@ ExitCode export_run(const CommonFlags& flags,
 void add_export(CLI::App& app, CommonFlags& flags, Action& action) {
   struct Arguments {
     std::string run, out;
+    std::vector<std::string> overrides;
   };
   auto arguments = std::make_shared<Arguments>();
   CLI::App* verb = app.add_subcommand(
@@ -99,10 +104,14 @@ void add_export(CLI::App& app, CommonFlags& flags, Action& action) {
   verb->add_option("--out", arguments->out,
                    "File to write; its name with .model.json goes beside it")
       ->required();
+  add_set_flag(*verb, arguments->overrides,
+               "Override a key that does not change weights, for instance "
+               "optim.ema_evaluate: a.b=c");
   add_common_flags(*verb, flags);
   verb->callback([arguments, &flags, &action] {
     action = [arguments, &flags] {
-      return export_run(flags, arguments->run, arguments->out);
+      return export_run(flags, arguments->run, arguments->out,
+                        arguments->overrides);
     };
   });
 }

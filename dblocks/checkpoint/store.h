@@ -6,6 +6,7 @@
 // mixture. A checkpoint to be removed is renamed to tmp_old_step_N first.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <filesystem>
 #include <functional>
@@ -24,10 +25,12 @@
 
 namespace dblocks::checkpoint {
 
-/// The usual files of a checkpoint; ema only where averaging is on.
+/// The usual files of a checkpoint; averages only where they are kept.
 inline constexpr const char* kWeightsName = "weights.safetensors";
 inline constexpr const char* kOptimizerName = "optimizer.safetensors";
-inline constexpr const char* kEmaName = "ema.safetensors";
+/// Of the first and the second running average.
+inline constexpr std::array<const char*, 2> kEmaNames = {
+    "ema.safetensors", "ema_second.safetensors"};
 inline constexpr const char* kStateName = "state.json";
 
 /// A file to be committed: a name and a function that writes it.

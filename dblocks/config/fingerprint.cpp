@@ -40,7 +40,8 @@ constexpr auto kWithoutEffect =
 /// say nothing, so that older runs keep their fingerprint.
 constexpr auto kAddedLater = std::to_array<std::string_view>(
     {"task", "data.image_size", "data.image_channels", "dit.", "generation.",
-     "blocks.ownership.label_embedding", "optim.moments", "optim.weights"});
+     "blocks.ownership.label_embedding", "optim.moments", "optim.weights",
+     "optim.ema_second_decay"});
 
 /// Keys of the order of blocks.
 constexpr auto kOrder = std::to_array<std::string_view>(

@@ -97,6 +97,7 @@ constexpr auto kRanges = std::to_array<Range>({
     at_least("optim.clip_norm", 0),
     closed("optim.warmup_steps", 0, kMaxCount),
     share("optim.ema_decay"),
+    share("optim.ema_second_decay"),
     closed("train.steps", 0, kMaxCount),
     closed("train.epochs", 0, 1e6),
     closed("train.steps_per_visit", 0, kMaxCount),

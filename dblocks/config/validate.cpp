@@ -110,9 +110,21 @@ void validate_optim(const optim::OptimOptions& optim) {
                 "[config] expected optim.min_learning_rate of at most "
                 "optim.learning_rate = {}, found {}",
                 optim.learning_rate, optim.min_learning_rate);
-  DBLOCKS_CHECK(optim.ema_decay > 0 || !optim.ema_evaluate, ConfigError,
+  DBLOCKS_CHECK(optim.ema_second_decay == 0 || optim.ema_decay > 0, ConfigError,
                 "[config] expected optim.ema_decay above 0 with "
-                "optim.ema_evaluate = true, found 0: no average is kept");
+                "optim.ema_second_decay = {}, found 0: the second average is "
+                "kept beside the first",
+                optim.ema_second_decay);
+  const auto check_kept = [&](optim::EmaEvaluate which, const char* key,
+                              double decay) {
+    DBLOCKS_CHECK(optim.ema_evaluate != which || decay > 0, ConfigError,
+                  "[config] expected {} above 0 with optim.ema_evaluate = "
+                  "\"{}\", found 0: no such average is kept",
+                  key, enum_name(which));
+  };
+  check_kept(optim::EmaEvaluate::kFirst, "optim.ema_decay", optim.ema_decay);
+  check_kept(optim::EmaEvaluate::kSecond, "optim.ema_second_decay",
+             optim.ema_second_decay);
 }
 
 void validate_data(const data::DataOptions& data) {

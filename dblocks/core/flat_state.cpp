@@ -63,7 +63,7 @@ int64_t padded(int64_t count, MomentFormat moments) {
 }
 
 /// Of a state of `elements` numbers as it is stored.
-int64_t bytes_of(int64_t elements, StateFormat format, bool has_average) {
+int64_t bytes_of(int64_t elements, StateFormat format) {
   constexpr auto kFloatBytes = static_cast<int64_t>(sizeof(float));
   const int64_t floats = elements * kFloatBytes;
   const int64_t moment = format.moments == MomentFormat::kFp32
@@ -71,7 +71,7 @@ int64_t bytes_of(int64_t elements, StateFormat format, bool has_average) {
                              : elements + elements / kMomentBlock * kFloatBytes;
   const int64_t weights =
       format.weights == WeightFormat::kFp32 ? floats : floats / 2;
-  return weights + (has_average ? floats : 0) + 2 * moment;
+  return weights + format.averages * floats + 2 * moment;
 }
 
 std::string shape_text(const std::vector<int64_t>& shape) {
@@ -101,6 +101,9 @@ FlatState::FlatState(std::vector<NamedParameter> parameters, StateFormat format)
     first_scales_ = at::empty({num_elements_ / kMomentBlock}, options);
     second_scales_ = at::empty({num_elements_ / kMomentBlock}, options);
   }
+  for (int64_t i = 0; i < format.averages; ++i) {
+    averages_.at(i) = at::empty({num_elements_}, options);
+  }
   take_over(parameters, Contents::kNothing);
   zero_gradient();
 }
@@ -108,13 +111,11 @@ FlatState::FlatState(std::vector<NamedParameter> parameters, StateFormat format)
 FlatState::FlatState(std::vector<NamedParameter> parameters,
                      StateFormat format,
                      const at::Tensor& storage,
-                     bool has_average,
                      Contents contents)
     : format_(format) {
   lay_out(parameters);
-  DBLOCKS_ASSERT(
-      storage.numel() >= bytes_of(num_elements_, format, has_average),
-      "the storage of a state is too small");
+  DBLOCKS_ASSERT(storage.numel() >= bytes_of(num_elements_, format),
+                 "the storage of a state is too small");
   int64_t end = 0;
   const auto next = [&](int64_t count, at::ScalarType type) {
     const auto size = count * static_cast<int64_t>(at::elementSize(type));
@@ -130,8 +131,8 @@ FlatState::FlatState(std::vector<NamedParameter> parameters,
   }
   first_moment_ = next(num_elements_, moment_type);
   second_moment_ = next(num_elements_, moment_type);
-  if (has_average) {
-    average_ = next(num_elements_, at::kFloat);
+  for (int64_t i = 0; i < format.averages; ++i) {
+    averages_.at(i) = next(num_elements_, at::kFloat);
   }
   if (!is_float) {
     first_scales_ = next(num_elements_ / kMomentBlock, at::kFloat);
@@ -144,13 +145,12 @@ FlatState::FlatState(std::vector<NamedParameter> parameters,
 }
 
 int64_t FlatState::storage_bytes(const std::vector<NamedParameter>& parameters,
-                                 StateFormat format,
-                                 bool has_average) {
+                                 StateFormat format) {
   int64_t elements = 0;
   for (const NamedParameter& p : parameters) {
     elements += padded(p.tensor.numel(), format.moments);
   }
-  return bytes_of(elements, format, has_average);
+  return bytes_of(elements, format);
 }
 
 /// Gives each parameter its place, and puts `parameters` into that order.
@@ -190,8 +190,9 @@ void FlatState::take_over(const std::vector<NamedParameter>& parameters,
     }
     attach_to_slot(parameters[i].tensor, i);
   }
-  if (contents == Contents::kNothing && average_.defined()) {
-    average_.copy_(flat);
+  for (int64_t i = 0; contents == Contents::kNothing && i < num_averages();
+       ++i) {
+    averages_.at(i).copy_(flat);
   }
 }
 
@@ -234,13 +235,6 @@ void FlatState::attach(const std::vector<NamedParameter>& parameters) {
   }
 }
 
-void FlatState::enable_average() {
-  c10::NoGradGuard no_grad;
-  average_ = buffer(Buffer::kWeights)
-                 .to(at::kFloat, /*non_blocking=*/false,
-                     /*copy=*/true);
-}
-
 void FlatState::zero_gradient() {
   make_weights();
   if (gradient_.defined()) {
@@ -276,7 +270,9 @@ const at::Tensor& FlatState::buffer(Buffer which) const {
     case Buffer::kSecondMoment:
       return second_moment_;
     case Buffer::kAverage:
-      return average_;
+      return averages_[0];
+    case Buffer::kSecondAverage:
+      return averages_[1];
     case Buffer::kFirstScales:
       return first_scales_;
     case Buffer::kSecondScales:

@@ -42,7 +42,7 @@ class FlatState {
   /// What a storage that is handed in holds.
   enum class Contents {
     kNothing,  ///< weights are taken from the parameters, moments become zero
-    kState,    ///< weights, moments and average of these parameters
+    kState,    ///< weights, moments and averages of these parameters
   };
 
   /// Requires: float32 parameters on one device, names without repeats. An
@@ -51,7 +51,7 @@ class FlatState {
                      StateFormat format = {});
 
   /// The same in memory of the caller's: weights, both moments and, where there
-  /// are any, average and scales, one after the other from its start. The
+  /// are any, averages and scales, one after the other from its start. The
   /// gradient is made by zero_gradient(), and so are, with Contents::kNothing,
   /// the float32 weights of a state in bf16: until then the parameters keep
   /// their own values.
@@ -60,13 +60,11 @@ class FlatState {
   FlatState(std::vector<NamedParameter> parameters,
             StateFormat format,
             const at::Tensor& storage,
-            bool has_average,
             Contents contents);
 
   /// Bytes of that storage.
   static int64_t storage_bytes(const std::vector<NamedParameter>& parameters,
-                               StateFormat format,
-                               bool has_average);
+                               StateFormat format);
 
   const at::Tensor& weights() const { return weights_; }
   /// bfloat16; undefined unless the format says so.
@@ -74,22 +72,20 @@ class FlatState {
   /// Undefined between release_workspace() and zero_gradient().
   const at::Tensor& gradient() const { return gradient_; }
   MomentFormat moment_format() const { return format_.moments; }
+  int64_t num_averages() const { return format_.averages; }
   /// float32, or the codes of 8-bit moments: uint8, see optim::DynamicCode.
   const at::Tensor& first_moment() const { return first_moment_; }
   const at::Tensor& second_moment() const { return second_moment_; }
   /// Scales of 8-bit moments, float32; undefined otherwise.
   const at::Tensor& first_scales() const { return first_scales_; }
   const at::Tensor& second_scales() const { return second_scales_; }
-  /// Moving average of the weights; undefined unless enable_average() was
-  /// called.
-  const at::Tensor& average() const { return average_; }
+  /// A running average of the weights; starts at them. Undefined where the
+  /// format has none of this number.
+  const at::Tensor& average(int64_t i = 0) const { return averages_.at(i); }
 
   /// Re-points another module's parameters to this state's values, by name.
   /// Their own values are dropped. Requires: the same names and shapes.
   void attach(const std::vector<NamedParameter>& parameters);
-
-  /// Starts an average at the present weights.
-  void enable_average();
 
   /// Sets the gradient buffer to zero; makes it, and weights in float32, if
   /// there are none.
@@ -115,6 +111,7 @@ class FlatState {
     kFirstMoment,
     kSecondMoment,
     kAverage,
+    kSecondAverage,
     kFirstScales,
     kSecondScales,
   };
@@ -164,10 +161,11 @@ class FlatState {
   int64_t num_decayed_ = 0;
   int64_t num_parameters_ = 0;
   StateFormat format_;
-  at::Tensor weights_, gradient_, first_moment_, second_moment_, average_;
+  at::Tensor weights_, gradient_, first_moment_, second_moment_;
   at::Tensor stored_weights_;
+  std::array<at::Tensor, kMaxAverages> averages_;
   at::Tensor first_scales_, second_scales_;
-  std::array<at::Tensor, 6> host_copies_;  // of buffers on other devices
+  std::array<at::Tensor, 7> host_copies_;  // of buffers on other devices
 };
 
 /// A tensor's bytes under a name. Requires: CPU, contiguous; the tensor must

@@ -38,10 +38,14 @@ inline auto enum_names(WeightFormat) {
   return std::span(kWeightFormatNames);
 }
 
+/// Running averages of the weights that a state may keep.
+inline constexpr int64_t kMaxAverages = 2;
+
 /// How a state is stored.
 struct StateFormat {
   MomentFormat moments = MomentFormat::kFp32;
   WeightFormat weights = WeightFormat::kFp32;
+  int64_t averages = 0;  ///< running averages of the weights, in float32
 };
 
 }  // namespace dblocks

@@ -464,7 +464,7 @@ UnitPlan plan_unit(const StepShape& whole, const UnitShape& unit) {
                 .unpacked_bytes = is_packed ? flat : 0,
                 .gradient_bytes = flat,
                 .moments_bytes = moments_bytes(shape.format.moments, elements),
-                .average_bytes = shape.has_average ? flat : 0,
+                .average_bytes = shape.format.averages * flat,
                 .frozen_bytes = frozen_bytes(shape, unit, own)};
   Operations list{{.kept = waiting_bytes(whole)}};
   add_condition(shape, list);

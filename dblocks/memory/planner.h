@@ -33,7 +33,6 @@ struct StepShape {
   bool has_silu_after = false;  ///< modulation = published
   double dropout = 0;
   int64_t compute_bytes = 4;  ///< of one number in products: 4 or 2
-  bool has_average = false;   ///< whether weights are averaged
   int64_t micro_batch = 0;    ///< samples at once; 0 = batch_size
   bool recompute = false;     ///< all layers of a unit but its last
   StateFormat format = {};

@@ -90,7 +90,8 @@ double optimizer_bytes(const StepShape& s) {
                            : 3 * kFloat + 4 + 4 * kFloat / kMomentBlock;
   const double rounding =
       s.format.weights == WeightFormat::kFp32 ? 0 : 2.5 * kFloat;
-  return zero_and_norm + adamw + rounding + (s.has_average ? 3 * kFloat : 0);
+  return zero_and_norm + adamw + rounding +
+         3.0 * kFloat * static_cast<double>(s.format.averages);
 }
 
 double pass_bytes(StepShape s, const UnitShape& unit) {

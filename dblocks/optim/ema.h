@@ -1,11 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <array>
 #include <span>
 
+#include "dblocks/core/state_format.h"
 #include "dblocks/optim/parallel_for.h"
 
 namespace dblocks::optim {
+
+/// A decay per step for each running average; those of averages that a state
+/// does not keep are not read.
+using EmaDecays = std::array<double, kMaxAverages>;
 
 /// Moves an exponential moving average of flat weights one step on:
 /// average = average + (1 - decay) * (weights - average), in float.

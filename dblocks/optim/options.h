@@ -8,6 +8,7 @@
 
 #include "dblocks/core/fields.h"
 #include "dblocks/core/state_format.h"
+#include "dblocks/optim/ema.h"
 
 namespace dblocks::optim {
 
@@ -33,6 +34,21 @@ inline constexpr auto kWeightDecayOnNames =
         {{WeightDecayOn::kMatrices, "matrices"}, {WeightDecayOn::kAll, "all"}});
 inline auto enum_names(WeightDecayOn) {
   return std::span(kWeightDecayOnNames);
+}
+
+/// Which weights evaluation, sampling and export read.
+enum class EmaEvaluate {
+  kNone,    ///< the last step's
+  kFirst,   ///< the average by ema_decay
+  kSecond,  ///< the average by ema_second_decay
+};
+
+inline constexpr auto kEmaEvaluateNames =
+    std::to_array<EnumName<EmaEvaluate>>({{EmaEvaluate::kNone, "none"},
+                                          {EmaEvaluate::kFirst, "first"},
+                                          {EmaEvaluate::kSecond, "second"}});
+inline auto enum_names(EmaEvaluate) {
+  return std::span(kEmaEvaluateNames);
 }
 
 /// AdamW (Loshchilov & Hutter 2019, arXiv 1711.05101) and what surrounds it.
@@ -62,12 +78,17 @@ struct OptimOptions {
   WeightFormat weights = WeightFormat::kFp32;
   /// Decay of the running average of the weights, in [0, 1); 0 = none kept.
   double ema_decay = 0;
-  /// Whether evaluation and merging read the averaged weights.
-  bool ema_evaluate = false;
+  /// Decay of a second one beside it, in [0, 1); 0 = none kept.
+  double ema_second_decay = 0;
+  /// Which average evaluation, sampling and export read.
+  EmaEvaluate ema_evaluate = EmaEvaluate::kNone;
 
   StateFormat state_format() const {
-    return {.moments = moments, .weights = weights};
+    return {.moments = moments,
+            .weights = weights,
+            .averages = int64_t{ema_decay > 0} + int64_t{ema_second_decay > 0}};
   }
+  EmaDecays ema_decays() const { return {ema_decay, ema_second_decay}; }
 };
 
 inline void visit_fields(FieldVisitor& visitor, OptimOptions& options) {
@@ -109,10 +130,14 @@ inline void visit_fields(FieldVisitor& visitor, OptimOptions& options) {
                 options.weights);
   visitor.field({"ema_decay", "",
                  "Decay per step of the running average of the weights; 0 = "
-                 "none kept."},
+                 "none kept. A half-life of n steps is 0.5^(1/n)."},
                 options.ema_decay);
+  visitor.field({"ema_second_decay", "",
+                 "Decay of a second average beside it; 0 = none kept."},
+                options.ema_second_decay);
   visitor.field({"ema_evaluate", "",
-                 "Whether evaluation and merging read the averaged weights."},
+                 "Weights that eval, sample, predict and export read: the last "
+                 "step's, or one of the averages."},
                 options.ema_evaluate);
 }
 

@@ -45,13 +45,15 @@ void run_part(UnitState& state,
   passes.add(state.unit().loss(batch, drawn, part));
 }
 
-void update(FlatState& state, optim::AdamWStep step, double ema_decay) {
+void update(FlatState& state,
+            optim::AdamWStep step,
+            const optim::EmaDecays& decays) {
   step.step = state.step + 1;
-  update_state(state, step, ema_decay);
+  update_state(state, step, decays);
   state.step = step.step;
 }
 
-/// Clip, AdamW, average.
+/// Clip, AdamW, averages.
 StepResult update_weights(UnitState& state,
                           const Passes& passes,
                           const tasks::StepKey& key,
@@ -76,9 +78,9 @@ StepResult update_weights(UnitState& state,
   }
   optim::AdamWStep step = adamw_step(options, key);
   step.gradient_scale = optim::clip_scale(norm, optim.clip_norm);
-  update(state.owned(), step, optim.ema_decay);
+  update(state.owned(), step, optim.ema_decays());
   if (has_shared) {
-    update(*state.shared(), step, optim.ema_decay);
+    update(*state.shared(), step, optim.ema_decays());
   }
   return result;
 }

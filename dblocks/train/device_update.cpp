@@ -93,7 +93,7 @@ const double* start_gradient_norm(const FlatState& state, at::Tensor& scratch) {
 
 void start_update(FlatState& state,
                   const UpdateFactors* factors,
-                  double ema_decay) {
+                  const optim::EmaDecays& decays) {
   const at::Device device = state.weights().device();
   const ops::cuda::FlatBuffers buffers{
       .weights = elements(state.weights()),
@@ -103,8 +103,10 @@ void start_update(FlatState& state,
       .first_scales = elements(state.first_scales()),
       .second_scales = elements(state.second_scales()),
       .stored_weights = elements<uint16_t>(state.stored_weights()),
-      .average = ema_decay > 0 ? elements(state.average()) : nullptr,
-      .average_step = static_cast<float>(1 - ema_decay),
+      .averages = {{elements(state.average(0)),
+                    static_cast<float>(1 - decays[0])},
+                   {elements(state.average(1)),
+                    static_cast<float>(1 - decays[1])}},
       .count = state.num_elements(),
       .decayed_count = state.num_decayed()};
   void* stream = ops::cuda::current_stream(device);

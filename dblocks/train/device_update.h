@@ -7,6 +7,7 @@
 #include "dblocks/core/flat_state.h"
 #include "dblocks/ops/cuda/kernels.h"
 #include "dblocks/optim/adamw.h"
+#include "dblocks/optim/ema.h"
 
 namespace dblocks::train {
 
@@ -21,10 +22,10 @@ ops::cuda::UpdateFactors update_factors(const optim::AdamWStep& step);
 /// its last element, which is returned.
 const double* start_gradient_norm(const FlatState& state, at::Tensor& scratch);
 
-/// Starts AdamW with the factors that lie at `factors` on the device, and, with
-/// ema_decay > 0, moves the average.
+/// Starts AdamW with the factors that lie at `factors` on the device, and moves
+/// the averages that the state keeps.
 void start_update(FlatState& state,
                   const ops::cuda::UpdateFactors* factors,
-                  double ema_decay);
+                  const optim::EmaDecays& decays);
 
 }  // namespace dblocks::train

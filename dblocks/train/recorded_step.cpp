@@ -99,9 +99,9 @@ void RecordedStep::run(const StepOptions& options) {
                                   options.optim.clip_norm, factors(i),
                                   result_.mutable_data_ptr<double>(), stream));
   }
-  start_update(state_.owned(), factors(0), options.optim.ema_decay);
+  start_update(state_.owned(), factors(0), options.optim.ema_decays());
   if (shared != nullptr) {
-    start_update(*shared, factors(1), options.optim.ema_decay);
+    start_update(*shared, factors(1), options.optim.ema_decays());
   }
 }
 

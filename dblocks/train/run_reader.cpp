@@ -37,6 +37,18 @@ RunReader::RunReader(const RunSetup& setup, const RunFolder& folder)
                 folder.root().string());
 }
 
+const char* RunReader::trained_file() const {
+  switch (setup_.optim.ema_evaluate) {
+    case optim::EmaEvaluate::kNone:
+      return checkpoint::kWeightsName;
+    case optim::EmaEvaluate::kFirst:
+      return checkpoint::kEmaNames[0];
+    case optim::EmaEvaluate::kSecond:
+      return checkpoint::kEmaNames[1];
+  }
+  return checkpoint::kWeightsName;
+}
+
 void RunReader::load_weights(
     const std::vector<tasks::UnitParameter>& parameters, int64_t unit) const {
   const auto& found = checkpoints_.units[unit];
@@ -44,7 +56,6 @@ void RunReader::load_weights(
                 "[run] {}: expected a checkpoint of block {}, found none. "
                 "Hint: train it, or merge the run that holds it",
                 folder_.root().string(), unit);
-  const bool averaged = setup_.optim.ema_evaluate && setup_.optim.ema_decay > 0;
   const auto load = [&](const std::vector<tasks::UnitParameter>& wanted,
                         const std::filesystem::path& folder) {
     std::vector<tasks::UnitParameter> trained, frozen;
@@ -53,8 +64,7 @@ void RunReader::load_weights(
           .push_back(p);
     }
     load_parameters(frozen, folder / checkpoint::kWeightsName);
-    load_parameters(trained, folder / (averaged ? checkpoint::kEmaName
-                                                : checkpoint::kWeightsName));
+    load_parameters(trained, folder / trained_file());
   };
   load(with_ownership(parameters, false), found->folder);
   const auto shared = with_ownership(parameters, true);
@@ -86,10 +96,13 @@ Hash128 export_weights(const RunReader& reader,
   std::vector<std::unique_ptr<checkpoint::SafetensorsFile>> open;
   std::map<std::string, TensorBytes> tensors;
   const auto add = [&](const checkpoint::Checkpoint& from) {
-    open.push_back(std::make_unique<checkpoint::SafetensorsFile>(
-        from.folder / checkpoint::kWeightsName));
-    for (const TensorBytes& tensor : open.back()->tensors()) {
-      tensors.emplace(tensor.name, tensor);
+    // An average has what was trained; frozen parts are with the weights.
+    for (const char* name : {reader.trained_file(), checkpoint::kWeightsName}) {
+      open.push_back(
+          std::make_unique<checkpoint::SafetensorsFile>(from.folder / name));
+      for (const TensorBytes& tensor : open.back()->tensors()) {
+        tensors.emplace(tensor.name, tensor);
+      }
     }
   };
   for (size_t unit = 0; unit < reader.checkpoints().units.size(); ++unit) {

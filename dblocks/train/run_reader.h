@@ -24,10 +24,13 @@ class RunReader {
   const tasks::Task& task() const { return *task_; }
   const RunCheckpoints& checkpoints() const { return checkpoints_; }
 
-  /// Builds unit `unit` with its trained weights (averaged ones where
-  /// optim.ema_evaluate asks for them) on `device`.
+  /// Builds unit `unit` with its trained weights (those that
+  /// optim.ema_evaluate names) on `device`.
   /// *Errors*: CheckpointError if the unit has no checkpoint.
   std::unique_ptr<tasks::Unit> load_unit(int64_t unit, at::Device device) const;
+
+  /// The file of a checkpoint that holds them.
+  const char* trained_file() const;
 
  private:
   void load_weights(const std::vector<tasks::UnitParameter>& parameters,
@@ -48,9 +51,10 @@ void merge_runs(const RunSetup& setup,
                 const std::vector<RunFolder>& from,
                 const RunFolder& into);
 
-/// Writes all weights of a run as one safetensors file, sorted by name, with
-/// `model_json` beside it as FILE's stem + ".model.json". The same weights give
-/// the same bytes. Returns the hash of the tensor file.
+/// Writes all weights of a run, those that optim.ema_evaluate names, as one
+/// safetensors file, sorted by name, with `model_json` beside it as FILE's stem
+/// + ".model.json". The same weights give the same bytes. Returns the hash of
+/// the tensor file.
 Hash128 export_weights(const RunReader& reader,
                        const std::filesystem::path& file,
                        const std::string& model_json);

@@ -39,14 +39,10 @@ std::unique_ptr<FlatState> shared_state(const RunSetup& setup,
   }
   const std::unique_ptr<tasks::Unit> unit = task.make_unit(0);
   unit->network().to(device);
-  auto shared = std::make_unique<FlatState>(
+  return std::make_unique<FlatState>(
       parameters_of(*unit, blocks::Ownership::kShared,
                     setup.optim.weight_decay_on),
       setup.optim.state_format());
-  if (setup.optim.ema_decay > 0) {
-    shared->enable_average();
-  }
-  return shared;
 }
 
 void reset_peak(at::Device device) {
@@ -63,7 +59,7 @@ int64_t travelling_bytes(const FlatState& state) {
        {state.stored_weights().defined() ? state.stored_weights()
                                          : state.weights(),
         state.first_moment(), state.second_moment(), state.first_scales(),
-        state.second_scales(), state.average()}) {
+        state.second_scales(), state.average(0), state.average(1)}) {
     bytes += tensor.defined() ? static_cast<int64_t>(tensor.nbytes()) : 0;
   }
   return bytes;

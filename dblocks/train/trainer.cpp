@@ -231,9 +231,6 @@ class Trainer::Impl {
         parameters_of(*unit, blocks::Ownership::kShared,
                       setup_.optim.weight_decay_on),
         setup_.optim.state_format());
-    if (setup_.optim.ema_decay > 0) {
-      shared_->enable_average();
-    }
     if (found.shared) {
       load_state(*shared_, found.shared->folder);
       shared_->step = found.shared->step;

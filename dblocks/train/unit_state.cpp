@@ -5,6 +5,7 @@
 #include <nlohmann/json.hpp>
 
 #include <algorithm>
+#include <array>
 #include <cstring>
 #include <utility>
 
@@ -72,6 +73,9 @@ int64_t read_state(const std::filesystem::path& file, LogWindow& window) {
   }
 }
 
+constexpr std::array<Buffer, kMaxAverages> kAverageBuffers = {
+    Buffer::kAverage, Buffer::kSecondAverage};
+
 }  // namespace
 
 std::vector<NamedParameter> parameters_of(tasks::Unit& unit,
@@ -102,9 +106,9 @@ std::vector<checkpoint::CheckpointFile> state_files(
       checkpoint::tensor_file(checkpoint::kWeightsName, std::move(weights)));
   files.push_back(
       checkpoint::tensor_file(checkpoint::kOptimizerName, std::move(moments)));
-  if (state.average().defined()) {
-    files.push_back(checkpoint::tensor_file(checkpoint::kEmaName,
-                                            state.tensors(Buffer::kAverage)));
+  for (int64_t i = 0; i < state.num_averages(); ++i) {
+    files.push_back(checkpoint::tensor_file(checkpoint::kEmaNames[i],
+                                            state.tensors(kAverageBuffers[i])));
   }
   return files;
 }
@@ -118,8 +122,8 @@ void load_state(FlatState& state, const std::filesystem::path& folder) {
   for (const auto& [buffer, prefix] : moment_buffers(state)) {
     read(buffer, checkpoint::kOptimizerName, prefix);
   }
-  if (state.average().defined()) {
-    read(Buffer::kAverage, checkpoint::kEmaName, "");
+  for (int64_t i = 0; i < state.num_averages(); ++i) {
+    read(kAverageBuffers[i], checkpoint::kEmaNames[i], "");
   }
 }
 
@@ -144,7 +148,7 @@ int64_t storage_bytes(tasks::Unit& unit, const optim::OptimOptions& options) {
   return FlatState::storage_bytes(
       parameters_of(unit, blocks::Ownership::kPerBlock,
                     options.weight_decay_on),
-      options.state_format(), options.ema_decay > 0);
+      options.state_format());
 }
 
 UnitState::UnitState(std::unique_ptr<tasks::Unit> unit,
@@ -154,9 +158,6 @@ UnitState::UnitState(std::unique_ptr<tasks::Unit> unit,
     : unit_(std::move(unit)), shared_(shared) {
   owned_ = std::make_unique<FlatState>(prepare(options, device),
                                        options.state_format());
-  if (options.ema_decay > 0) {
-    owned_->enable_average();
-  }
 }
 
 UnitState::UnitState(std::unique_ptr<tasks::Unit> unit,
@@ -166,9 +167,8 @@ UnitState::UnitState(std::unique_ptr<tasks::Unit> unit,
                      const at::Tensor& storage,
                      FlatState::Contents contents)
     : unit_(std::move(unit)), shared_(shared) {
-  owned_ = std::make_unique<FlatState>(prepare(options, device),
-                                       options.state_format(), storage,
-                                       options.ema_decay > 0, contents);
+  owned_ = std::make_unique<FlatState>(
+      prepare(options, device), options.state_format(), storage, contents);
 }
 
 /// Does all but the owned state; returns the parameters of that.

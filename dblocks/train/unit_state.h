@@ -94,7 +94,7 @@ std::vector<NamedParameter> parameters_of(tasks::Unit& unit,
 
 /// A flat state's files and how to read them back: weights.safetensors (plus
 /// `more`, tensors that are saved but not trained), optimizer.safetensors and,
-/// where there is an average, ema.safetensors.
+/// where there are averages, ema.safetensors and ema_second.safetensors.
 std::vector<checkpoint::CheckpointFile> state_files(
     FlatState& state, std::vector<TensorBytes> more = {});
 void load_state(FlatState& state, const std::filesystem::path& folder);

@@ -22,7 +22,6 @@
 
 #include "dblocks/optim/adamw_int8.h"
 #include "dblocks/optim/dynamic_code.h"
-#include "dblocks/optim/ema.h"
 #include "dblocks/optim/gradient_norm.h"
 #include "dblocks/optim/weight_rounding.h"
 #include "dblocks/train/device_update.h"
@@ -174,7 +173,8 @@ double gradient_norm(const FlatState& state) {
 
 void adamw_update(FlatState& state, const optim::AdamWStep& step) {
   if (has_device_update(state)) {
-    update_state(state, step, 0);
+    // A decay of 1 leaves an average alone.
+    update_state(state, step, {1, 1});
     return;
   }
   if (!state.weights().is_cpu()) {
@@ -197,7 +197,7 @@ void adamw_update(FlatState& state, const optim::AdamWStep& step) {
 
 void update_state(FlatState& state,
                   const optim::AdamWStep& step,
-                  double ema_decay) {
+                  const optim::EmaDecays& decays) {
   if (has_device_update(state)) {
     const ops::cuda::UpdateFactors factors = update_factors(step);
     at::Tensor bytes =
@@ -207,13 +207,11 @@ void update_state(FlatState& state,
     start_update(
         state,
         static_cast<const ops::cuda::UpdateFactors*>(bytes.const_data_ptr()),
-        ema_decay);
+        decays);
     return;
   }
   adamw_update(state, step);
-  if (ema_decay > 0) {
-    ema_update(state, ema_decay);
-  }
+  ema_update(state, decays);
 }
 
 void adamw_update_composed(FlatState& state, const optim::AdamWStep& step) {
@@ -239,14 +237,17 @@ void adamw_update_composed(FlatState& state, const optim::AdamWStep& step) {
   store_weights_composed(state, step);
 }
 
-void ema_update(FlatState& state, double decay) {
-  if (state.average().is_cpu()) {
-    optim::ema_update(elements(state.average()), elements(state.weights()),
-                      decay, run_on_torch_threads);
-    return;
-  }
+void ema_update(FlatState& state, const optim::EmaDecays& decays) {
   c10::NoGradGuard no_grad;
-  at::Tensor(state.average()).lerp_(state.weights(), 1 - decay);
+  for (int64_t i = 0; i < state.num_averages(); ++i) {
+    const at::Tensor& average = state.average(i);
+    if (average.is_cpu()) {
+      optim::ema_update(elements(average), elements(state.weights()),
+                        decays.at(i), run_on_torch_threads);
+    } else {
+      at::Tensor(average).lerp_(state.weights(), 1 - decays.at(i));
+    }
+  }
 }
 
 }  // namespace dblocks::train

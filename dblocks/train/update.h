@@ -5,6 +5,7 @@
 
 #include "dblocks/core/flat_state.h"
 #include "dblocks/optim/adamw.h"
+#include "dblocks/optim/ema.h"
 
 namespace dblocks::train {
 
@@ -17,17 +18,17 @@ double gradient_norm(const FlatState& state);
 /// state is then as before.
 void adamw_update(FlatState& state, const optim::AdamWStep& step);
 
-/// One update and, with ema_decay > 0, a step of the average: what a training
-/// step does. On a CUDA device with our kernels both are one pass.
+/// One update and a step of each average that the state keeps: what a training
+/// step does. On a CUDA device with our kernels all are one pass.
 /// *Errors*: as adamw_update().
 void update_state(FlatState& state,
                   const optim::AdamWStep& step,
-                  double ema_decay);
+                  const optim::EmaDecays& decays);
 
 /// The twin of adamw_update that runs on any device.
 void adamw_update_composed(FlatState& state, const optim::AdamWStep& step);
 
-/// Moves the state's average, which must exist, one step towards the weights.
-void ema_update(FlatState& state, double decay);
+/// Moves the averages that the state keeps one step towards the weights.
+void ema_update(FlatState& state, const optim::EmaDecays& decays);
 
 }  // namespace dblocks::train

@@ -50,6 +50,13 @@ TEST(FingerprintTest, WhatChangesTheWeightsCounts) {
         "train.steps=301", "train.precision=bf16"}) {
     EXPECT_NE(fingerprint(run({set})), base) << set;
   }
+  const std::string averaged = fingerprint(run({"optim.ema_decay=0.9"}));
+  EXPECT_NE(
+      fingerprint(run({"optim.ema_decay=0.9", "optim.ema_second_decay=0.99"})),
+      averaged);
+  EXPECT_EQ(
+      fingerprint(run({"optim.ema_decay=0.9", "optim.ema_evaluate=first"})),
+      averaged);
 }
 
 // Written by the program before it knew more tasks than classification.

@@ -149,8 +149,18 @@ TEST(ValidateTest, ContradictionsNameBothKeys) {
               AllOf(HasSubstr("optim.min_learning_rate"),
                     HasSubstr("optim.learning_rate = 0.001")));
   EXPECT_THAT(
-      error_after([](auto& c) { c.optim.ema_evaluate = true; }),
+      error_after(
+          [](auto& c) { c.optim.ema_evaluate = optim::EmaEvaluate::kFirst; }),
       AllOf(HasSubstr("optim.ema_decay"), HasSubstr("optim.ema_evaluate")));
+  EXPECT_THAT(error_after([](auto& c) {
+                c.optim.ema_decay = 0.9;
+                c.optim.ema_evaluate = optim::EmaEvaluate::kSecond;
+              }),
+              AllOf(HasSubstr("optim.ema_second_decay"),
+                    HasSubstr("optim.ema_evaluate = \"second\"")));
+  EXPECT_THAT(error_after([](auto& c) { c.optim.ema_second_decay = 0.9; }),
+              AllOf(HasSubstr("optim.ema_decay above 0"),
+                    HasSubstr("optim.ema_second_decay = 0.9")));
   EXPECT_THAT(error_after([](auto& c) {
                 c.blocks.ownership.head = blocks::Ownership::kFrozen;
               }),

@@ -18,11 +18,9 @@ class CudaUpdateTest : public dblocks::testing::CudaTest {
  protected:
   static FlatState random_state(StateFormat format, at::Device device) {
     at::manual_seed(3);
-    FlatState state({{"a", at::randn({700, 33}).to(device), true},
-                     {"b", at::randn({129}).to(device), false}},
-                    format);
-    state.enable_average();
-    return state;
+    return FlatState({{"a", at::randn({700, 33}).to(device), true},
+                      {"b", at::randn({129}).to(device), false}},
+                     format);
   }
 
   static void draw_gradient(FlatState& cpu, FlatState& cuda) {
@@ -35,10 +33,10 @@ TEST_F(CudaUpdateTest, UpdatesHaveTheBitsOfTheCpu) {
   using Moments = MomentFormat;
   using Weights = WeightFormat;
   for (const StateFormat format :
-       {StateFormat{Moments::kFp32, Weights::kFp32},
-        StateFormat{Moments::kInt8, Weights::kFp32},
-        StateFormat{Moments::kFp32, Weights::kBf16},
-        StateFormat{Moments::kInt8, Weights::kBf16}}) {
+       {StateFormat{Moments::kFp32, Weights::kFp32, 1},
+        StateFormat{Moments::kInt8, Weights::kFp32, 2},
+        StateFormat{Moments::kFp32, Weights::kBf16, 2},
+        StateFormat{Moments::kInt8, Weights::kBf16, 1}}) {
     SCOPED_TRACE(enum_name(format.moments));
     SCOPED_TRACE(enum_name(format.weights));
     FlatState cpu = random_state(format, at::kCPU);
@@ -51,13 +49,15 @@ TEST_F(CudaUpdateTest, UpdatesHaveTheBitsOfTheCpu) {
           .gradient_scale = 0.7,
           .step = step,
           .rounding_key = static_cast<uint32_t>(77 * step)};
-      update_state(cpu, settings, 0.9);
-      update_state(cuda, settings, 0.9);
+      update_state(cpu, settings, {0.9, 0.99});
+      update_state(cuda, settings, {0.9, 0.99});
     }
     EXPECT_TRUE(cuda.weights().cpu().equal(cpu.weights()));
     EXPECT_TRUE(cuda.first_moment().cpu().equal(cpu.first_moment()));
     EXPECT_TRUE(cuda.second_moment().cpu().equal(cpu.second_moment()));
-    EXPECT_TRUE(cuda.average().cpu().equal(cpu.average()));
+    for (int64_t i = 0; i < format.averages; ++i) {
+      EXPECT_TRUE(cuda.average(i).cpu().equal(cpu.average(i)));
+    }
     if (format.weights == WeightFormat::kBf16) {
       EXPECT_TRUE(cuda.stored_weights().cpu().equal(cpu.stored_weights()));
     }

@@ -21,6 +21,7 @@ from documents import ROOT, run
 SMALL = ["--set", "train.steps=12", "--set", "checkpoint.every_steps=6",
          "--set", "train.log_every_steps=5", "--set", "optim.warmup_steps=2",
          "--set", "data.train_samples=500", "--set", "optim.ema_decay=0.5",
+         "--set", "optim.ema_second_decay=0.9",
          "--set", "data.test_samples=100", "--threads", "1"]
 DTYPE_BYTES = {"BOOL": 1, "U8": 1, "I8": 1, "I16": 2, "F16": 2, "BF16": 2,
                "I32": 4, "F32": 4, "I64": 8, "F64": 8}
@@ -138,6 +139,9 @@ class ReadARun(unittest.TestCase):
                              {f"{m}_moment.{n}" for n in trained
                               for m in ("first", "second")})
             self.assertEqual(set(average), trained)
+            second = read_tensors(folder / "ema_second.safetensors")
+            self.assertEqual(set(second), trained)
+            self.assertNotEqual(second, average)
             for name in trained:
                 self.assertRegex(
                     name, rf"^(layers\.{2 * block}|layers\.{2 * block + 1}"
@@ -178,6 +182,22 @@ class ReadARun(unittest.TestCase):
         self.assertEqual(list(model), documented_fields(
             "safetensors.md", "The exported model"))
         self.assertEqual(len(model["blocks"]), 3)
+        self.assertEqual(model["average"], "none")
+
+    def test_an_exported_file_may_hold_an_average(self):
+        out = self.run_folder.parent / "averaged.safetensors"
+        done = run("export", self.run_folder, "--out", out, "--set",
+                   "optim.ema_evaluate=second")
+        self.assertEqual(done.returncode, 0, done.stderr)
+        tensors = read_tensors(out)
+        self.assertIn("target_table", tensors)
+        for block in range(3):
+            second = read_tensors(
+                self.newest(block) / "ema_second.safetensors")
+            for name, tensor in second.items():
+                self.assertEqual(tensors[name], tensor, name)
+        model = json.loads(out.with_suffix(".model.json").read_text())
+        self.assertEqual(model["average"], "second")
 
     def test_a_run_of_a_newer_version_is_refused(self):
         resolved = self.run_folder / "resolved.toml"

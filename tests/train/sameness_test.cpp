@@ -166,6 +166,7 @@ TEST(SamenessTest, WeightsInBf16ResumeExactlyToo) {
     TemporaryFolder folder;
     setup.optim.weights = WeightFormat::kBf16;
     setup.optim.ema_decay = 0.9;
+    setup.optim.ema_second_decay = 0.5;
     train_toy(setup, folder.path() / "whole");
     for (const int64_t stop : {3, 8, 17, -1}) {
       train_toy(setup, folder.path() / "parts", {}, stop);
@@ -174,6 +175,8 @@ TEST(SamenessTest, WeightsInBf16ResumeExactlyToo) {
     EXPECT_EQ(contents(setup, folder.path() / "parts"), whole);
     EXPECT_NE(whole.at("0/weights.safetensors").find("\"BF16\""),
               std::string::npos);
+    EXPECT_NE(whole.at("0/ema.safetensors"),
+              whole.at("0/ema_second.safetensors"));
   }
 }
 

@@ -176,11 +176,12 @@ const std::vector<Case>& cases() {
        [](RunSetup& s) { s.optim.moments = MomentFormat::kInt8; }},
       {"weights in bf16",
        [](RunSetup& s) { s.optim.weights = WeightFormat::kBf16; }},
-      {"weights in bf16, 8-bit moments, average",
+      {"weights in bf16, 8-bit moments, two averages",
        [](RunSetup& s) {
          s.optim.weights = WeightFormat::kBf16;
          s.optim.moments = MomentFormat::kInt8;
          s.optim.ema_decay = 0.99;
+         s.optim.ema_second_decay = 0.999;
        }},
       {"8-bit moments, shared parts, width 96",
        [](RunSetup& s) {

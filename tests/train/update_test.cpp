@@ -2,11 +2,13 @@
 #include "dblocks/train/update.h"
 
 #include <ATen/Context.h>
+#include <ATen/TensorOperators.h>
 #include <ATen/ops/allclose.h>
 #include <ATen/ops/ones.h>
 #include <ATen/ops/randn.h>
 #include <gtest/gtest.h>
 
+#include <array>
 #include <cmath>
 
 namespace dblocks::train {
@@ -113,6 +115,23 @@ TEST(UpdateTest, EightBitMomentsShareNoScaleBetweenParameters) {
   EXPECT_EQ(state.num_decayed(), 10 * kMomentBlock);
   EXPECT_EQ(state.first_scales().numel(), 11);
   EXPECT_EQ(state.first_moment().element_size(), 1U);
+}
+
+TEST(UpdateTest, EachAverageFollowsTheWeightsAtItsOwnDecay) {
+  const optim::EmaDecays decays = {0.9, 0.5};
+  FlatState state({{"a", at::randn({40}), true}}, {.averages = 2});
+  EXPECT_TRUE(state.average(0).equal(state.weights()));
+  std::array<at::Tensor, 2> expected;
+  expected.fill(state.weights().to(at::kDouble));
+  for (int64_t step = 1; step <= 8; ++step) {
+    state.gradient().copy_(at::randn({state.num_elements()}));
+    update_state(state, {.learning_rate = 0.1, .step = step}, decays);
+    for (size_t i = 0; i < 2; ++i) {
+      expected[i] = expected[i] * decays[i] + state.weights() * (1 - decays[i]);
+      EXPECT_TRUE(at::allclose(state.average(static_cast<int64_t>(i)),
+                               expected[i].to(at::kFloat), 1e-5, 1e-6));
+    }
+  }
 }
 
 TEST(UpdateTest, PaddingStaysZero) {

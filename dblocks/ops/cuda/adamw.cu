@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// AdamW over flat buffers and the moving average, one pass over memory. Built
+// AdamW over flat buffers and the running averages, one pass over memory. Built
 // without fused multiply-adds: the bits of optim/adamw.cpp.
 #include "dblocks/ops/cuda/device.cuh"
 #include "dblocks/ops/cuda/launches.h"
@@ -39,12 +39,15 @@ __global__ void adamw_kernel(FlatBuffers b, const UpdateFactors* factors) {
   store4(b.weights + at, w);
   store4(first, m);
   store4(second, v);
-  if (b.average != nullptr) {
-    float4 a = load4(b.average + at);
-    const float s = b.average_step;
-    a = {a.x + s * (w.x - a.x), a.y + s * (w.y - a.y), a.z + s * (w.z - a.z),
-         a.w + s * (w.w - a.w)};
-    store4(b.average + at, a);
+#pragma unroll
+  for (const FlatAverage& average : b.averages) {
+    if (average.values != nullptr) {
+      float4 a = load4(average.values + at);
+      const float s = average.step;
+      a = {a.x + s * (w.x - a.x), a.y + s * (w.y - a.y), a.z + s * (w.z - a.z),
+           a.w + s * (w.w - a.w)};
+      store4(average.values + at, a);
+    }
   }
 }
 

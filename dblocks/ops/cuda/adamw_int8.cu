@@ -65,9 +65,12 @@ __global__ void adamw_int8_kernel(FlatBuffers b,
     w = store_rounded(b, f, at, w);
   }
   b.weights[at] = w;
-  if (b.average != nullptr) {
-    const float a = b.average[at];
-    b.average[at] = a + b.average_step * (w - a);
+#pragma unroll
+  for (const FlatAverage& average : b.averages) {
+    if (average.values != nullptr) {
+      const float a = average.values[at];
+      average.values[at] = a + average.step * (w - a);
+    }
   }
   const float m_scale = block_max(fabsf(m)), v_scale = block_max(fabsf(v));
   const float x = fabsf(m) / (m_scale > 0 ? m_scale : 1);

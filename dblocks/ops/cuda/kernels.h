@@ -16,7 +16,7 @@ namespace dblocks::ops::cuda {
 
 /// Grows whenever the table below changes, so that a library of another build
 /// is refused.
-inline constexpr int64_t kKernelsVersion = 3;
+inline constexpr int64_t kKernelsVersion = 4;
 
 enum class Element : int32_t { kFloat, kBf16 };
 
@@ -41,16 +41,21 @@ struct UpdateFactors {
   uint32_t rounding_key;  // of weights in bf16
 };
 
-/// A state's flat buffers; stored_weights (bfloat16) and average may be null.
-/// The first `decayed_count` weights are decayed.
+/// A running average of the weights, or null.
+struct FlatAverage {
+  float* values;
+  float step;  // 1 - decay
+};
+
+/// A state's flat buffers; stored_weights (bfloat16) may be null. The first
+/// `decayed_count` weights are decayed.
 struct FlatBuffers {
   float* weights;
   const float* gradient;
   void *first_moment, *second_moment;   // float, or codes of 8 bits
   float *first_scales, *second_scales;  // of codes
   uint16_t* stored_weights;
-  float* average;
-  float average_step;  // 1 - decay of the average
+  FlatAverage averages[2];
   int64_t count, decayed_count;
 };
 
