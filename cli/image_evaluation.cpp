@@ -2,7 +2,6 @@
 #include "cli/image_evaluation.h"
 
 #include <ATen/ops/cat.h>
-#include <ATen/ops/empty.h>
 #include <ATen/ops/tensor.h>
 #include <c10/core/InferenceMode.h>
 #include <fmt/format.h>
@@ -18,6 +17,7 @@
 
 #include "cli/feature_networks.h"
 #include "cli/image_grid.h"
+#include "cli/image_sets.h"
 #include "cli/output.h"
 #include "cli/run_data.h"
 #include "cli/run_record.h"
@@ -42,21 +42,6 @@ constexpr size_t kMaxPictureBytes = size_t{6} << 20;
 constexpr int64_t kImagesByNoise = 500;
 /// Drawn images whose nearest training images are shown, at most.
 constexpr int64_t kMaxNearest = 16;
-
-/// Pixels of all readable samples, [N, Y, X, C].
-at::Tensor pixels_of(const data::Dataset& set) {
-  const data::DatasetInfo& info = set.info();
-  const std::vector<int64_t> samples = set.readable_samples();
-  const auto count = static_cast<int64_t>(samples.size());
-  at::Tensor planar =
-      at::empty({count, info.channels, info.rows, info.columns}, at::kByte);
-  auto* to = planar.mutable_data_ptr<uint8_t>();
-  for (const int64_t i : samples) {
-    const std::vector<uint8_t> pixels = set.pixels(i);
-    to = std::copy(pixels.begin(), pixels.end(), to);
-  }
-  return planar.permute({0, 2, 3, 1}).contiguous();
-}
 
 /// The training loss of every unit on images of its own interval of noise,
 /// labels kept.
@@ -229,24 +214,6 @@ at::Tensor grid_images(const at::Tensor& pixels, int64_t num_classes) {
   return pixels.index_select(0, at::tensor(order));
 }
 
-report::ImageScore compare(const at::Tensor& drawn,
-                           const at::Tensor& real,
-                           const tasks::ImageFeatures& features,
-                           const tasks::EvaluationOptions& options,
-                           const std::string& reference) {
-  const int64_t neighbours = options.neighbours;
-  const tasks::ImageComparison found = tasks::compare_features(
-      features(drawn), features_of_real(features, real, options.feature_cache),
-      neighbours);
-  return {.name = fmt::format("{}, {}, {} images against {}", features.name(),
-                              features.resize(), drawn.size(0), reference),
-          .frechet_distance = found.frechet_distance,
-          .precision = found.precision,
-          .recall = found.recall,
-          .neighbours = neighbours,
-          .num_neighbour_images = found.num_neighbour_images};
-}
-
 /// A line for each level of noise: which block owns it, and the losses.
 void print_curves(const std::vector<report::NoiseCurve>& curves) {
   if (curves.empty()) {
@@ -264,16 +231,25 @@ void print_curves(const std::vector<report::NoiseCurve>& curves) {
   }
 }
 
-void print(const report::ImageEvaluation& evaluation) {
-  for (const report::ImageScore& s : evaluation.scores) {
-    print_line(fmt::format(
-        "Frechet distance {:.4f}, precision {:.3f}, recall {:.3f} ({})",
-        s.frechet_distance, s.precision, s.recall, s.name));
+void print(const std::vector<report::ImageScore>& scores,
+           const std::optional<double>& asked_class_share) {
+  for (const report::ImageScore& s : scores) {
+    const std::string neighbours =
+        s.precision && s.recall
+            ? fmt::format(", precision {:.3f}, recall {:.3f}", *s.precision,
+                          *s.recall)
+            : "";
+    print_line(fmt::format("Frechet distance {:.4f}{} ({})", s.frechet_distance,
+                           neighbours, s.name));
   }
-  if (evaluation.asked_class_share) {
+  if (asked_class_share) {
     print_line(fmt::format("put in the asked class: {} of the images",
-                           format_percent(*evaluation.asked_class_share)));
+                           format_percent(*asked_class_share)));
   }
+}
+
+void print(const report::ImageEvaluation& evaluation) {
+  print(evaluation.scores, evaluation.asked_class_share);
   for (size_t i = 0; i < evaluation.block_loss.size(); ++i) {
     print_line(fmt::format("block {}: loss {:.4f} on test images", i,
                            evaluation.block_loss[i]));
@@ -301,6 +277,53 @@ std::string nearest_picture(const at::Tensor& drawn,
                real.index_select(
                    0, tasks::nearest_images(features(first), features(real)))}),
       count));
+}
+
+/// The share of images that the classifier, if there is one, puts into their
+/// class.
+std::optional<double> asked_class_share(const FeatureNetworks& networks,
+                                        const at::Tensor& pixels,
+                                        const at::Tensor& classes) {
+  if (!networks.classifier || !classes.defined()) {
+    return std::nullopt;
+  }
+  return networks.classifier->classes(pixels)
+      .eq(classes)
+      .to(at::kDouble)
+      .mean()
+      .item<double>();
+}
+
+/// Images made elsewhere: nothing is kept in the run.
+ExitCode evaluate_foreign(const CommonFlags& flags,
+                          const std::string& file,
+                          const FeatureNetworks& networks,
+                          const Reference& reference,
+                          const RunContext& context) {
+  const ForeignImages images =
+      open_images(file, networks, context.data.test.info());
+  check_comparable(images.pixels.size(0), reference, context.setup.evaluation);
+  const std::vector<report::ImageScore> scores = compare_images(
+      images.pixels,
+      fmt::format("{} images of {}", images.pixels.size(0), images.name),
+      reference, networks, context.setup.evaluation);
+  const std::optional<double> share =
+      asked_class_share(networks, images.pixels, images.classes);
+  if (!flags.json) {
+    print(scores, share);
+    return ExitCode::kDone;
+  }
+  nlohmann::ordered_json json{{"samples", file},
+                              {"num_images", images.pixels.size(0)},
+                              {"scores", nlohmann::ordered_json::array()}};
+  for (const report::ImageScore& score : scores) {
+    json["scores"].push_back(report::to_json(score));
+  }
+  if (share) {
+    json["asked_class_share"] = *share;
+  }
+  print_line(json.dump(2));
+  return ExitCode::kDone;
 }
 
 /// Keeps the evaluation in the run for its report, and a picture of the images.
@@ -335,8 +358,7 @@ void keep(const std::string& run,
 }  // namespace
 
 ExitCode evaluate_images(const CommonFlags& flags,
-                         const std::string& run,
-                         const std::string& against,
+                         const ImageEvaluationRequest& asked,
                          const RunContext& context,
                          at::Device device) {
   using Clock = std::chrono::steady_clock;
@@ -348,21 +370,20 @@ ExitCode evaluate_images(const CommonFlags& flags,
       "[eval] expected pictures of 1 or 3 channels, found {}: latents "
       "have to be decoded first. Hint: dblocks sample --npz",
       info.channels);
+  DBLOCKS_CHECK(asked.samples.empty() || asked.against.empty(), ConfigError,
+                "[eval] expected --samples or --against, found both: only a "
+                "run has losses to hold against another's");
   const FeatureNetworks networks = open_feature_networks(options, info, device);
-  std::optional<TrainedNetwork> other;
-  if (!against.empty()) {
-    other = open_other(against, context, device);
+  const Reference reference = open_reference(options, networks, context.data);
+  if (!asked.samples.empty()) {
+    return evaluate_foreign(flags, asked.samples, networks, reference, context);
   }
-  const train::RunReader reader(setup, train::RunFolder(run));
-  const bool is_train = options.reference == tasks::ReferenceSet::kTrain;
-  const at::Tensor test = pixels_of(context.data.test);
-  const at::Tensor real = is_train ? pixels_of(context.data.train) : test;
-  DBLOCKS_CHECK(
-      real.size(0) > options.neighbours && options.samples > options.neighbours,
-      ConfigError,
-      "[eval] expected more images than evaluation.neighbours = {}, "
-      "found {} drawn and {} real ones",
-      options.neighbours, options.samples, real.size(0));
+  std::optional<TrainedNetwork> other;
+  if (!asked.against.empty()) {
+    other = open_other(asked.against, context, device);
+  }
+  const train::RunReader reader(setup, train::RunFolder(asked.run));
+  check_comparable(options.samples, reference, options);
   tasks::ImageRequest request{
       .labels = labels_in_turn(options.samples, info.num_classes()),
       .seed = static_cast<uint64_t>(options.seed),
@@ -376,11 +397,8 @@ ExitCode evaluate_images(const CommonFlags& flags,
       setup.loader.mean, setup.loader.std);
   const double seconds =
       std::chrono::duration<double>(Clock::now() - start).count();
-  const std::string reference =
-      fmt::format("the {} {} images of {}", real.size(0),
-                  is_train ? "training" : "test", info.name);
   report::ImageEvaluation evaluation{
-      .run = run,
+      .run = asked.run,
       .method = std::string(enum_name(setup.task.method)),
       .dataset = info.name,
       .steps = reader.checkpoints().steps(),
@@ -389,29 +407,24 @@ ExitCode evaluate_images(const CommonFlags& flags,
           tasks::sampling_schedule(reader.task(), setup.sampling).size()),
       .guidance = setup.sampling.guidance,
       .seed = options.seed,
-      .sampling_seconds = seconds};
-  for (const tasks::ImageFeatures* features : networks.in_use()) {
-    evaluation.scores.push_back(
-        compare(drawn, real, *features, options, reference));
-  }
-  if (networks.classifier) {
-    evaluation.asked_class_share = networks.classifier->classes(drawn)
-                                       .eq(at::tensor(request.labels))
-                                       .to(at::kDouble)
-                                       .mean()
-                                       .item<double>();
-  }
+      .sampling_seconds = seconds,
+      .scores = compare_images(drawn, fmt::format("{} images", drawn.size(0)),
+                               reference, networks, options),
+      .asked_class_share =
+          asked_class_share(networks, drawn, at::tensor(request.labels))};
   evaluation.nearest_png_base64 =
       base64_of(nearest_picture(drawn, context.data.train, networks.quick()));
+  const at::Tensor test = pixels_of(context.data.test);
   evaluation.block_loss = unit_losses(context, reader, test, device);
-  evaluation.noise_curves = noise_curves(
-      run, against, other, context, reader.task().partition(), test, device);
+  evaluation.noise_curves =
+      noise_curves(asked.run, asked.against, other, context,
+                   reader.task().partition(), test, device);
   if (flags.json) {
     print_line(report::to_json(evaluation, report::Detail::kScores).dump(2));
   } else {
     print(evaluation);
   }
-  keep(run, std::move(evaluation), drawn, info.num_classes());
+  keep(asked.run, std::move(evaluation), drawn, info.num_classes());
   return ExitCode::kDone;
 }
 

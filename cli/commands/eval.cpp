@@ -108,20 +108,21 @@ void keep(const std::string& run, const report::Evaluation& evaluation) {
 }
 
 ExitCode eval_run(const CommonFlags& flags,
-                  const std::string& run,
-                  const std::string& against,
+                  const ImageEvaluationRequest& asked,
                   const std::vector<std::string>& overrides) {
   using Clock = std::chrono::steady_clock;
   const Clock::time_point start = Clock::now();
   prepare_process(flags);
   const at::Device device = open_device(flags);
+  const std::string& run = asked.run;
   const RunContext context = open_run(run, overrides, device);
   if (context.setup.task.kind == tasks::TaskKind::kImageGeneration) {
-    return evaluate_images(flags, run, against, context, device);
+    return evaluate_images(flags, asked, context, device);
   }
-  DBLOCKS_CHECK(against.empty(), ConfigError,
-                "[eval] expected --against with a run that generates images, "
-                "found task = {}. Hint: dblocks compare",
+  DBLOCKS_CHECK(asked.against.empty() && asked.samples.empty(), ConfigError,
+                "[eval] expected {} with a run that generates images, found "
+                "task = {}. Hint: dblocks compare",
+                asked.against.empty() ? "--samples" : "--against",
                 enum_name(context.setup.task.kind));
   const train::RunReader reader(context.setup, train::RunFolder(run));
   const tasks::LabelledSet set = train::labelled_set(context.data.test, device);
@@ -154,8 +155,7 @@ ExitCode eval_run(const CommonFlags& flags,
 
 void add_eval(CLI::App& app, CommonFlags& flags, Action& action) {
   struct Arguments {
-    std::string run;
-    std::string against;
+    ImageEvaluationRequest asked;
     std::vector<std::string> overrides;
   };
   auto arguments = std::make_shared<Arguments>();
@@ -163,19 +163,23 @@ void add_eval(CLI::App& app, CommonFlags& flags, Action& action) {
       "eval",
       "Measure a run: a classifier on the test set with every readout, "
       "generated images against real ones");
-  verb->add_option("run", arguments->run, "Folder of the run")->required();
-  verb->add_option("--against", arguments->against,
+  verb->add_option("run", arguments->asked.run, "Folder of the run")
+      ->required();
+  verb->add_option("--against", arguments->asked.against,
                    "Folder of another run that generates such images, for "
                    "instance the end-to-end one: its loss at each level of "
                    "noise, beside this run's");
+  verb->add_option("--samples", arguments->asked.samples,
+                   "Archive of NumPy arrays with images made elsewhere, to "
+                   "measure instead of the run's: arr_0, and arr_1 for their "
+                   "classes");
   add_set_flag(*verb, arguments->overrides,
                "Override a key that does not change weights: a.b=c");
   add_common_flags(*verb, flags);
   add_json_flag(*verb, flags);
   verb->callback([arguments, &flags, &action] {
     action = [arguments, &flags] {
-      return eval_run(flags, arguments->run, arguments->against,
-                      arguments->overrides);
+      return eval_run(flags, arguments->asked, arguments->overrides);
     };
   });
 }

@@ -112,9 +112,11 @@ std::vector<Figure> figures_of(const fs::path& run) {
   if (const auto images =
           report::read_image_evaluation(run / kImageEvaluationName)) {
     const report::ImageScore& score = images->scores.front();
-    figures = {{"frechet_distance", score.frechet_distance},
-               {"precision", score.precision},
-               {"recall", score.recall}};
+    figures = {{"frechet_distance", score.frechet_distance}};
+    if (score.precision && score.recall) {
+      figures.insert(figures.end(), {{"precision", *score.precision},
+                                     {"recall", *score.recall}});
+    }
     if (images->asked_class_share) {
       figures.emplace_back("asked_class_share", *images->asked_class_share);
     }

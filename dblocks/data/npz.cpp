@@ -93,7 +93,8 @@ constexpr int64_t kMaxEntries = 1000;
 /// Reads the entries of a ZIP file one after the other.
 class ZipReader {
  public:
-  explicit ZipReader(const std::filesystem::path& path) : path_(path) {
+  ZipReader(const std::filesystem::path& path, const NpzLimits& limits)
+      : path_(path), most_(most_bytes(path, limits)) {
     archive_read_support_format_zip(archive_.get());
     check(
         archive_read_open_filename(archive_.get(), path.c_str(), kPieceBytes));
@@ -123,6 +124,11 @@ class ZipReader {
           archive_.get(), bytes.data() + start, bytes.size() - start);
       check(count < 0 ? static_cast<int>(count) : ARCHIVE_OK);
       bytes.resize(start + static_cast<size_t>(count));
+      unpacked_ += static_cast<uint64_t>(count);
+      DBLOCKS_CHECK(unpacked_ <= most_, DataError,
+                    "[read_npz] expected at most {} bytes in a file of this "
+                    "size, found more: {}",
+                    most_, path_.string());
       if (count == 0) {
         return;
       }
@@ -130,6 +136,13 @@ class ZipReader {
   }
 
  private:
+  static uint64_t most_bytes(const std::filesystem::path& path,
+                             const NpzLimits& limits) {
+    std::error_code error;
+    const uint64_t size = std::filesystem::file_size(path, error);
+    return limits.always_bytes + (error ? 0 : limits.max_ratio * size);
+  }
+
   void check(int state) const {
     const char* details = archive_error_string(archive_.get());
     DBLOCKS_CHECK(state == ARCHIVE_OK, DataError,
@@ -141,6 +154,8 @@ class ZipReader {
   std::filesystem::path path_;
   std::unique_ptr<archive, int (*)(archive*)> archive_{archive_read_new(),
                                                        &archive_read_free};
+  uint64_t most_;
+  uint64_t unpacked_ = 0;
   int64_t num_entries_ = 0;
 };
 
@@ -167,14 +182,21 @@ NpyData read_array(ZipReader& zip, const std::string& where) {
 
 }  // namespace
 
-std::map<std::string, NpyData> read_npz(const std::filesystem::path& file,
-                                        const std::vector<std::string>& names) {
-  ZipReader zip(file);
+std::map<std::string, NpyData> read_npz(
+    const std::filesystem::path& file,
+    const std::vector<std::string>& names,
+    const std::vector<std::string>& optional,
+    const NpzLimits& limits) {
+  const auto has = [](const std::vector<std::string>& list,
+                      const std::string& name) {
+    return std::ranges::find(list, name) != list.end();
+  };
+  ZipReader zip(file, limits);
   std::map<std::string, NpyData> arrays;
   while (const std::optional<std::string> entry = zip.next()) {
     const std::string name =
         entry->ends_with(".npy") ? entry->substr(0, entry->size() - 4) : "";
-    if (std::ranges::find(names, name) == names.end()) {
+    if (!has(names, name) && !has(optional, name)) {
       continue;
     }
     const std::string where = fmt::format("{}, array {}", file.string(), name);

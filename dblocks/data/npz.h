@@ -33,11 +33,24 @@ struct NpyData {
   std::vector<std::byte> bytes;
 };
 
-/// Reads the arrays of these names; others are passed over. Memory grows with
-/// what is unpacked, never with what a header claims. *Errors*: DataError
-/// naming file and array if one is missing, comes twice or is damaged, has
-/// objects in it, or holds more or fewer bytes than its shape says.
-std::map<std::string, NpyData> read_npz(const std::filesystem::path& file,
-                                        const std::vector<std::string>& names);
+/// What may be unpacked of an archive: so many bytes, and so many times the
+/// size of its file. Deflated zeros are a thousandth of their size; images that
+/// are worth a look are never a hundredth.
+struct NpzLimits {
+  uint64_t always_bytes = uint64_t{1} << 30;
+  uint64_t max_ratio = 100;
+};
+
+/// Reads the arrays `names` and, where there are any, those in `optional`;
+/// others are passed over. Memory grows with what is unpacked, never with what
+/// a header claims. *Errors*:
+/// DataError naming file and array if one of `names` is missing, one comes
+/// twice or is damaged, has objects in it, holds more or fewer bytes than its
+/// shape says, or unpacks to more than `limits` allow.
+std::map<std::string, NpyData> read_npz(
+    const std::filesystem::path& file,
+    const std::vector<std::string>& names,
+    const std::vector<std::string>& optional = {},
+    const NpzLimits& limits = {});
 
 }  // namespace dblocks::data

@@ -5,23 +5,19 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
-#include <cstring>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "dblocks/core/error.h"
-#include "dblocks/data/npz.h"
+#include "dblocks/data/image_archive.h"
 
 namespace dblocks::data {
 namespace {
 
 namespace fs = std::filesystem;
 
-constexpr const char* kImages = "arr_0";
-constexpr const char* kClasses = "arr_1";
 constexpr int64_t kMaxClasses = 65536;
-constexpr int64_t kMaxSide = 65500;
 
 struct Split {
   fs::path path;
@@ -31,57 +27,30 @@ struct Split {
 };
 
 /// Each image with its channels one after the other.
-std::vector<uint8_t> planar(const NpyData& images) {
+std::vector<uint8_t> planar(const ImageArchive& images) {
   const auto area = static_cast<size_t>(images.shape[1]) *
                     static_cast<size_t>(images.shape[2]);
   const auto channels = static_cast<size_t>(images.shape[3]);
-  const auto* from = reinterpret_cast<const uint8_t*>(images.bytes.data());
-  std::vector<uint8_t> pixels(images.bytes.size());
+  std::vector<uint8_t> pixels(images.pixels.size());
   uint8_t* to = pixels.data();
   for (size_t n = 0; n < static_cast<size_t>(images.shape[0]); ++n) {
     for (size_t c = 0; c < channels; ++c) {
       for (size_t p = 0; p < area; ++p) {
-        *to++ = from[(n * area + p) * channels + c];
+        *to++ = images.pixels[(n * area + p) * channels + c];
       }
     }
   }
   return pixels;
 }
 
-template <class Number>
-std::vector<int64_t> as_labels(const NpyData& classes) {
-  std::vector<Number> numbers(static_cast<size_t>(classes.shape[0]));
-  std::memcpy(numbers.data(), classes.bytes.data(), classes.bytes.size());
-  return {numbers.begin(), numbers.end()};
-}
-
 Split read_split(const fs::path& path) {
-  std::error_code error;
-  DBLOCKS_CHECK(fs::is_regular_file(path, error), DataError,
-                "[read_npz] expected a file, found none: {}", path.string());
-  const auto arrays = read_npz(path, {kImages, kClasses});
-  const NpyData& images = arrays.at(kImages);
-  const std::vector<int64_t>& shape = images.shape;
-  const auto is_side = [](int64_t n) { return n >= 1 && n <= kMaxSide; };
-  DBLOCKS_CHECK(images.dtype == "|u1" && shape.size() == 4 && shape[0] >= 1 &&
-                    is_side(shape[1]) && is_side(shape[2]) &&
-                    (shape[3] == 1 || shape[3] == 3),
-                DataError,
-                "[read_npz] expected images |u1 [N, Y, X, 1 or 3], found {} "
-                "[{}]: {}, array {}",
-                images.dtype, fmt::join(shape, ", "), path.string(), kImages);
-  const NpyData& classes = arrays.at(kClasses);
-  DBLOCKS_CHECK((classes.dtype == "<i8" || classes.dtype == "<i4") &&
-                    classes.shape == std::vector{shape[0]},
-                DataError,
-                "[read_npz] expected classes <i8 or <i4 [{}], one for each "
-                "image, found {} [{}]: {}, array {}",
-                shape[0], classes.dtype, fmt::join(classes.shape, ", "),
-                path.string(), kClasses);
+  ImageArchive images = read_image_archive(path);
+  DBLOCKS_CHECK(images.classes, DataError,
+                "[read_npz] expected an array arr_1 of classes, found none: {}",
+                path.string());
   return {.path = path,
-          .shape = shape,
-          .labels = classes.dtype == "<i8" ? as_labels<int64_t>(classes)
-                                           : as_labels<int32_t>(classes),
+          .shape = images.shape,
+          .labels = std::move(*images.classes),
           .pixels = planar(images)};
 }
 
@@ -91,7 +60,7 @@ void check_classes(const Split& split, int64_t num_classes) {
         split.labels[i] >= 0 && split.labels[i] < num_classes, DataError,
         "[read_npz] expected classes of 0 to {}, found {} for sample "
         "{}: {}, array {}",
-        num_classes - 1, split.labels[i], i, split.path.string(), kClasses);
+        num_classes - 1, split.labels[i], i, split.path.string(), "arr_1");
   }
 }
 

@@ -38,12 +38,15 @@ double fraction(const Json& json) {
 }
 
 ImageScore score_of(const Json& json) {
-  return {.name = json.at("name").get<std::string>(),
-          .frechet_distance = finite(json.at("frechet_distance")),
-          .precision = fraction(json.at("precision")),
-          .recall = fraction(json.at("recall")),
-          .neighbours = json.at("neighbours").get<int64_t>(),
-          .num_neighbour_images = json.at("neighbour_images").get<int64_t>()};
+  ImageScore score{.name = json.at("name").get<std::string>(),
+                   .frechet_distance = finite(json.at("frechet_distance"))};
+  if (json.contains("precision")) {
+    score.precision = fraction(json.at("precision"));
+    score.recall = fraction(json.at("recall"));
+    score.neighbours = json.at("neighbours").get<int64_t>();
+    score.num_neighbour_images = json.at("neighbour_images").get<int64_t>();
+  }
+  return score;
 }
 
 NoiseCurve curve_of(const Json& json) {
@@ -123,6 +126,17 @@ ImageEvaluation evaluation_of(const Json& json) {
 
 }  // namespace
 
+Json to_json(const ImageScore& score) {
+  Json json{{"name", score.name}, {"frechet_distance", score.frechet_distance}};
+  if (score.precision && score.recall) {
+    json["precision"] = *score.precision;
+    json["recall"] = *score.recall;
+    json["neighbours"] = score.neighbours;
+    json["neighbour_images"] = score.num_neighbour_images;
+  }
+  return json;
+}
+
 Json to_json(const ImageEvaluation& e, Detail detail) {
   Json json{{"run", e.run},
             {"method", e.method},
@@ -140,13 +154,7 @@ Json to_json(const ImageEvaluation& e, Detail detail) {
     json["noise_curves"].push_back(to_json(curve));
   }
   for (const ImageScore& score : e.scores) {
-    json["scores"].push_back(
-        {{"name", score.name},
-         {"frechet_distance", score.frechet_distance},
-         {"precision", score.precision},
-         {"recall", score.recall},
-         {"neighbours", score.neighbours},
-         {"neighbour_images", score.num_neighbour_images}});
+    json["scores"].push_back(to_json(score));
   }
   if (e.asked_class_share) {
     json["asked_class_share"] = *e.asked_class_share;

@@ -19,8 +19,8 @@ namespace dblocks::report {
 struct ImageScore {
   std::string name;  ///< everything that changes the numbers, in words
   double frechet_distance = 0;
-  double precision = 0;  ///< a fraction
-  double recall = 0;     ///< a fraction
+  /// Fractions; nothing where only statistics of the real images are known.
+  std::optional<double> precision, recall;
   int64_t neighbours = 0;
   int64_t num_neighbour_images = 0;
 };
@@ -62,6 +62,8 @@ struct ImageEvaluation {
   /// it, as a PNG file; may be empty.
   std::string nearest_png_base64;
 };
+
+nlohmann::ordered_json to_json(const ImageScore& score);
 
 /// The pictures are left out with Detail::kScores.
 nlohmann::ordered_json to_json(const ImageEvaluation& evaluation,

@@ -112,6 +112,9 @@ struct EvaluationOptions {
   /// Key of their noise.
   int64_t seed = 0;
   ReferenceSet reference = ReferenceSet::kTest;
+  /// File with images, or statistics of Inception's features, to compare with
+  /// instead. "" = none.
+  std::string reference_file;
   /// Folder of a run that classifies such images, trained end to end: images
   /// are compared by what its head reads. "" = by their pixels.
   std::string classifier;
@@ -135,6 +138,11 @@ inline void visit_fields(FieldVisitor& visitor, EvaluationOptions& options) {
                  "Real images that they are compared with: the test or the "
                  "train set."},
                 options.reference);
+  visitor.field({"reference_file", "",
+                 "File with real images, or published statistics of "
+                 "Inception's features, that they are compared with instead: "
+                 "an archive of NumPy arrays; empty = none."},
+                options.reference_file);
   visitor.field({"classifier", "",
                  "Folder of an end-to-end classifier whose features images are "
                  "compared by; empty = pixels."},

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "dblocks/core/error.h"
 #include "dblocks/metrics/frechet.h"
 
 namespace dblocks::tasks {
@@ -33,6 +34,16 @@ ImageComparison compare_features(const at::Tensor& drawn,
           .precision = found.precision,
           .recall = found.recall,
           .num_neighbour_images = most};
+}
+
+double frechet_distance_to(const at::Tensor& drawn,
+                           const at::Tensor& mean,
+                           const at::Tensor& covariance) {
+  const metrics::FeatureSums sums = sums_of(drawn);
+  DBLOCKS_CHECK(sums.count() > 1, DataError,
+                "[frechet] expected at least 2 images, found {}", sums.count());
+  return metrics::frechet_distance(sums.mean(), sums.covariance(), mean,
+                                   covariance);
 }
 
 at::Tensor nearest_images(const at::Tensor& drawn, const at::Tensor& real) {

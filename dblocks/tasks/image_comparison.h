@@ -24,6 +24,13 @@ ImageComparison compare_features(const at::Tensor& drawn,
                                  const at::Tensor& real,
                                  int64_t neighbours);
 
+/// The Frechet distance of images, by their features, to a set of which only
+/// the statistics are known. *Shapes*: drawn: [N, F]; mean: [F], covariance:
+/// [F, F], float64. *Errors*: DataError for fewer than two images.
+double frechet_distance_to(const at::Tensor& drawn,
+                           const at::Tensor& mean,
+                           const at::Tensor& covariance);
+
 /// For each drawn image the real one that is nearest by its features.
 /// *Shapes*: as above; result: [N] int64, indices into `real`.
 at::Tensor nearest_images(const at::Tensor& drawn, const at::Tensor& real);

@@ -23,6 +23,8 @@ at::Tensor resize_images(const at::Tensor& values,
 /// Grey images are taken as colour images of three equal channels.
 class InceptionFeatures : public ImageFeatures {
  public:
+  static constexpr int64_t kNumFeatures = models::Inception::kNumFeatures;
+
   /// `weights_hash` names the weights.
   InceptionFeatures(models::Inception network,
                     std::string weights_hash,

@@ -5,13 +5,16 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <cmath>
 #include <fstream>
 #include <iterator>
 #include <string>
+#include <variant>
 #include <vector>
 
 #include "dblocks/core/error.h"
 #include "dblocks/data/dataset.h"
+#include "dblocks/data/image_archive.h"
 #include "dblocks/data/npy_header.h"
 #include "tests/data/support.h"
 
@@ -19,6 +22,7 @@ namespace dblocks::data {
 namespace {
 
 namespace fs = std::filesystem;
+using ::testing::AllOf;
 using ::testing::ElementsAre;
 using testing::error_of;
 using ::testing::HasSubstr;
@@ -174,6 +178,83 @@ TEST_F(NpzTest, AnArrayOfAnotherLengthThanItsShapeIsRefused) {
   write_npz(file("test"), {{"arr_0", "|u1", {1, 2, 3, 1}, bytes_of(few)},
                            {"arr_0", "|u1", {1, 2, 3, 1}, bytes_of(few)}});
   EXPECT_NE(refusal(), "");
+}
+
+TEST_F(NpzTest, AnArchiveThatUnpacksToTooMuchIsRefused) {
+  const auto unpack = [&](uint64_t most) {
+    read_npz(file("train"), {"arr_0", "arr_1"}, {},
+             {.always_bytes = most, .max_ratio = 0});
+  };
+  // 6 images of 18 bytes and 6 classes of 8, with a header of 128 bytes each.
+  EXPECT_NO_THROW(unpack(412));
+  EXPECT_THAT(error_of<DataError>([&] { unpack(411); }),
+              AllOf(HasSubstr("expected at most 411 bytes"),
+                    HasSubstr(file("train").string())));
+  // It is the size of the file that allows more.
+  EXPECT_NO_THROW(read_npz(file("train"), {"arr_0", "arr_1"}, {},
+                           {.always_bytes = 0, .max_ratio = 1}));
+}
+
+TEST_F(NpzTest, ArraysThatNeedNotBeThereMayBeMissing) {
+  const auto found = read_npz(file("train"), {"arr_1"}, {"more", "mu"});
+  EXPECT_EQ(found.size(), 2u);
+  EXPECT_TRUE(found.contains("more"));
+}
+
+class ReferenceTest : public NpzTest {
+ protected:
+  template <class Number = double>
+  void write_statistics(const std::vector<Number>& mean,
+                        const std::vector<Number>& covariance,
+                        int64_t rows = 2) {
+    const std::string dtype = sizeof(Number) == 8 ? "<f8" : "<f4";
+    const auto n = static_cast<int64_t>(mean.size());
+    write_npz(file("statistics"),
+              {{"mu", dtype, {n}, bytes_of(mean)},
+               {"sigma", dtype, {rows, n}, bytes_of(covariance)}});
+  }
+  FeatureStatistics statistics() const {
+    return std::get<FeatureStatistics>(read_reference(file("statistics")));
+  }
+  std::string refused() const {
+    return error_of<DataError>([&] { statistics(); });
+  }
+};
+
+TEST_F(ReferenceTest, IsImagesWhereThereAreAny) {
+  const auto images = std::get<ImageArchive>(read_reference(file("train")));
+  EXPECT_THAT(images.shape, ElementsAre(6, 2, 3, 3));
+  EXPECT_EQ(images.pixels.at(20), 20);
+  EXPECT_THAT(images.classes.value(), ElementsAre(0, 1, 2, 0, 1, 2));
+  const std::vector<uint8_t> pixels(12);
+  write_npz(file("bare"), {{"arr_0", "|u1", {2, 2, 3, 1}, bytes_of(pixels)}});
+  EXPECT_FALSE(read_image_archive(file("bare")).classes);
+}
+
+TEST_F(ReferenceTest, IsStatisticsOfEitherWidth) {
+  write_statistics({1, -2}, {4, 0.5, 0.5, 9});
+  EXPECT_THAT(statistics().mean, ElementsAre(1, -2));
+  EXPECT_THAT(statistics().covariance, ElementsAre(4, 0.5, 0.5, 9));
+  write_statistics<float>({1, -2}, {4, 0.5F, 0.5F, 9});
+  EXPECT_THAT(statistics().covariance, ElementsAre(4, 0.5, 0.5, 9));
+}
+
+TEST_F(ReferenceTest, StatisticsOfNothingAreRefused) {
+  write_statistics({1, NAN}, {4, 0.5, 0.5, 9});
+  EXPECT_THAT(refused(), AllOf(HasSubstr("finite"), HasSubstr("array mu")));
+  write_statistics({1, 2}, {4, 0.5, 0.6, 9});
+  EXPECT_THAT(refused(), HasSubstr("expected a symmetric covariance, found "
+                                   "0.6 and 0.5 for features 1 and 0"));
+  write_statistics({1, 2}, {4, 0.5, 0.5, -9});
+  EXPECT_THAT(refused(), HasSubstr("found -9 for feature 1"));
+  write_statistics({1, 2}, {4, 0.5}, 1);
+  EXPECT_THAT(refused(), HasSubstr("expected <f8 or <f4 [2, 2], found <f8 "
+                                   "[1, 2]"));
+  write_statistics({}, {}, 0);
+  EXPECT_THAT(refused(), HasSubstr("expected a mean [F]"));
+  write_npz(file("statistics"), {{"mu", "<i8", {0}, {}}});
+  EXPECT_THAT(refused(), HasSubstr("expected images arr_0, or statistics mu "
+                                   "and sigma, found neither"));
 }
 
 TEST_F(NpzTest, ATruncatedFileIsRefusedUnlessBothArraysAreWhole) {

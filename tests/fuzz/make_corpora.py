@@ -5,10 +5,12 @@ Small valid files of each format, and ones broken in a typical way.
 """
 
 import gzip
+import io
 import json
 import pathlib
 import struct
 import sys
+import zipfile
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 
@@ -97,8 +99,31 @@ def npy():
                    + struct.pack(width, len(text)) + text.encode())
 
 
+def array(dtype, shape, content):
+    text = repr({"descr": dtype, "fortran_order": False, "shape": shape})
+    return (b"\x93NUMPY\x01\x00" + struct.pack("<H", len(text))
+            + text.encode() + content)
+
+
+def npz():
+    images = {"arr_0": array("|u1", (2, 3, 2, 1), bytes(range(12))),
+              "arr_1": array("<i4", (2,), struct.pack("<2i", 0, 1))}
+    statistics = {"mu": array("<f8", (2,), struct.pack("<2d", 1, 2)),
+                  "sigma": array("<f4", (2, 2), struct.pack("<4f", 1, 0, 0, 1))}
+    for arrays in (images, statistics, {"more": b"text"},
+                   {"arr_0": array("|u1", (1 << 40, 3, 2, 1), bytes(6))}):
+        for method in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+            file = io.BytesIO()
+            with zipfile.ZipFile(file, "w", method) as archive:
+                for name, content in arrays.items():
+                    entry = zipfile.ZipInfo(name + ".npy")
+                    archive.writestr(entry, content, compress_type=method)
+            yield file.getvalue()
+            yield file.getvalue()[:-30]
+
+
 def main(folder):
-    makers = (safetensors, idx, cifar, recipe, manifest, npy)
+    makers = (safetensors, idx, cifar, recipe, manifest, npy, npz)
     for maker in makers:
         own = pathlib.Path(folder) / maker.__name__
         own.mkdir(parents=True, exist_ok=True)

@@ -34,6 +34,13 @@ def png_size(data):
     return columns, rows, channels
 
 
+def npy(dtype, shape, content):
+    """An array as NumPy would save it."""
+    text = repr({"descr": dtype, "fortran_order": False, "shape": shape})
+    return (b"\x93NUMPY\x01\x00" + struct.pack("<H", len(text))
+            + text.encode() + content)
+
+
 class Generation(Program):
     def setUp(self):
         super().setUp()
@@ -147,8 +154,68 @@ class Generation(Program):
                 "i => [i.naturalWidth, i.naturalHeight])"),
                 [[2 * 28, 10 * 28], [10 * 28, 2 * 28]])
 
+    def test_images_made_elsewhere_are_measured(self):
+        arrays = self.folder / "arrays.npz"
+        self.expect(self.sample("--classes", "0-9", "--per-class", "3",
+                                "--npz", arrays), 0)
+
+        def measured(*more):
+            return json.loads(self.expect(
+                run("eval", self.run_folder, "--samples", arrays, "--json",
+                    "--threads", "1", *more), 0).stdout)
+        found = measured()
+        self.assertEqual(found["num_images"], 30)
+        (score,) = found["scores"]
+        self.assertRegex(
+            score["name"], r"^pixels, no resize, 30 images of arrays\.npz "
+            r"\([0-9a-f]{8}\) against the 200 test images of fashion_mnist$")
+        self.assertFalse((self.run_folder / "image_eval.json").exists())
+        itself = ["--set", f"evaluation.reference_file={arrays}"]
+        (score,) = measured(*itself)["scores"]
+        self.assertIn("against the 30 images of arrays.npz (", score["name"])
+        self.assertAlmostEqual(score["frechet_distance"], 0, delta=1e-4)
+        self.assertEqual((score["precision"], score["recall"]), (1, 1))
+        classifier = self.folder / "classifier"
+        self.expect(run("train", ROOT / "recipes" / "debug_vit.toml", "--out",
+                        classifier, "--set", "method=end_to_end", *SMALL), 0)
+        found = measured("--set", f"evaluation.classifier={classifier}")
+        self.assertTrue(0 <= found["asked_class_share"] <= 1)
+        own = json.loads(self.expect(
+            run("eval", self.run_folder, "--json", "--threads", "1", "--set",
+                "evaluation.samples=12", "--set", "sampling.steps=3", "--set",
+                "evaluation.noise_levels=0", *itself), 0).stdout)
+        self.assertRegex(own["scores"][0]["name"], r"12 images against the 30 "
+                         r"images of arrays\.npz")
+
+        def refused(code, word, *arguments):
+            result = self.expect(run("eval", self.run_folder, *arguments), code)
+            self.assertIn(word, result.stderr)
+        refused(2, "found both", "--samples", arrays, "--against", classifier)
+        refused(3, "found none", "--samples", self.folder / "nothing.npz")
+        refused(2, "neighbours", "--samples", arrays, "--set",
+                "evaluation.neighbours=30")
+        few = self.folder / "few.npz"
+        with zipfile.ZipFile(few, "w") as archive:
+            archive.writestr("arr_0.npy", npy("|u1", (4, 2, 2, 1), bytes(16)))
+        refused(2, "expected images of [28, 28, 1] as in the data of the run, "
+                "found [2, 2, 1]", "--samples", few)
+        with zipfile.ZipFile(few, "w") as archive:
+            archive.writestr("arr_0.npy",
+                             npy("|u1", (4, 28, 28, 1), bytes(4 * 784)))
+            archive.writestr("arr_1.npy",
+                             npy("<i4", (4,), struct.pack("<4i", 0, 1, 2, 10)))
+        refused(2, "expected classes of 0 to 9", "--samples", few)
+        statistics = self.folder / "statistics.npz"
+        with zipfile.ZipFile(statistics, "w") as archive:
+            archive.writestr("mu.npy", npy("<f8", (1,), struct.pack("<d", 0)))
+            archive.writestr("sigma.npy",
+                             npy("<f8", (1, 1), struct.pack("<d", 1)))
+        refused(2, "expected evaluation.inception", "--samples", arrays,
+                "--set", f"evaluation.reference_file={statistics}")
+
     def test_inception_features_from_converted_weights(self):
         try:
+            import numpy as np
             import torch
         except ImportError:
             self.skipTest("needs torch")
@@ -177,7 +244,27 @@ class Generation(Program):
                          r"resize, 5 images against the 8 test images")
         (kept,) = cache.iterdir()
         self.assertEqual(scores()[0], [first])
-        kept.write_bytes(kept.read_bytes()[:-100])
+        # The features of the real images as published statistics would be.
+        content = kept.read_bytes()
+        real = np.frombuffer(content[-8 * 2048 * 4:], "<f4").reshape(8, 2048)
+        statistics = self.folder / "statistics.npz"
+        np.savez_compressed(statistics, mu=real.mean(0, dtype="f8"),
+                            sigma=np.cov(real.astype("f8"), rowvar=False))
+        (score,), _ = scores(
+            "--set", f"evaluation.reference_file={statistics}")
+        self.assertRegex(score["name"], r"5 images against the statistics of "
+                         r"statistics\.npz \([0-9a-f]{8}\)$")
+        self.assertEqual(set(score), {"name", "frechet_distance"})
+        self.assertAlmostEqual(score["frechet_distance"],
+                               first["frechet_distance"],
+                               delta=1e-4 * first["frechet_distance"])
+        self.expect(run("report", self.run_folder), 0)
+        np.savez(statistics, mu=np.zeros(7), sigma=np.eye(7))
+        refused = self.expect(run(
+            "eval", self.run_folder, *small, "--set",
+            f"evaluation.reference_file={statistics}"), 2)
+        self.assertIn("2048 features, found 7", refused.stderr)
+        kept.write_bytes(content[:-100])
         again, said = scores()
         self.assertEqual(again, [first])
         self.assertIn("computed anew", said)
