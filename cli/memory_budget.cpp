@@ -7,6 +7,7 @@
 #include <charconv>
 #include <cmath>
 
+#include "cli/machine.h"
 #include "cli/output.h"
 #include "dblocks/core/error.h"
 #include "dblocks/memory/meter.h"
@@ -14,7 +15,7 @@
 
 namespace dblocks::cli {
 
-int64_t read_memory_flag(const std::string& text) {
+int64_t read_memory_flag(const std::string& text, std::string_view flag) {
   double number = 0;
   const auto [end, error] =
       std::from_chars(text.data(), text.data() + text.size(), number);
@@ -34,10 +35,25 @@ int64_t read_memory_flag(const std::string& text) {
   }
   const double bytes = number * factor;
   DBLOCKS_CHECK(error == std::errc() && bytes >= 1 && bytes < 1e18, ConfigError,
-                "[memory] expected --memory to be a size like 8GiB or 500MB, "
-                "found {}",
-                text);
+                "[memory] expected {} to be a size like 8GiB or 500MB, found "
+                "{}",
+                flag, text);
   return static_cast<int64_t>(bytes);
+}
+
+int64_t read_host_memory_flag(const std::string& text) {
+  constexpr double kShare = 0.6;
+  return text.empty()
+             ? static_cast<int64_t>(
+                   kShare * static_cast<double>(memory_facts().free_bytes))
+             : read_memory_flag(text, "--host-memory");
+}
+
+void check_host_memory_flag(const std::string& text, std::string_view device) {
+  DBLOCKS_CHECK(text.empty() || device != "cpu", ConfigError,
+                "[memory] expected --host-memory with --device cuda, found "
+                "--device cpu: there the states that fit --memory are in host "
+                "memory and the others on disk");
 }
 
 memory::PagingPlan plan_within(const train::RunSetup& setup,
@@ -49,7 +65,6 @@ memory::PagingPlan plan_within(const train::RunSetup& setup,
 DevicePlan plan_on_device(const train::RunSetup& setup,
                           int64_t device_bytes,
                           int64_t host_bytes) {
-  constexpr double kHostShare = 0.6;
   DevicePlan plan{
       .device = memory::plan_paging(train::plan_steps(setup), device_bytes, 0)};
   // A block that stays to its end gains nothing from the next one's presence.
@@ -57,29 +72,38 @@ DevicePlan plan_on_device(const train::RunSetup& setup,
       setup.train.schedule != train::TrainingSchedule::kSequential;
   plan.num_slots =
       std::min<int64_t>(plan.device.num_arenas, takes_turns ? 2 : 1);
-  const auto fitting = static_cast<int64_t>(
-      kHostShare * static_cast<double>(host_bytes) /
-      static_cast<double>(std::max<int64_t>(plan.device.state_bytes, 1)));
-  plan.num_host_arenas = std::clamp<int64_t>(fitting, 1, plan.device.num_units);
+  plan.num_host_arenas = std::clamp<int64_t>(
+      host_bytes / std::max<int64_t>(plan.device.state_bytes, 1), 1,
+      plan.device.num_units);
   return plan;
+}
+
+int64_t DevicePlan::peak_bytes() const {
+  return device.step_bytes + num_slots * device.state_bytes +
+         (num_slots > 1 ? device.building_bytes : 0);
+}
+
+int64_t DevicePlan::disk_bytes() const {
+  return num_host_arenas < device.num_units
+             ? device.num_units * device.state_bytes
+             : 0;
 }
 
 std::string describe(const DevicePlan& plan) {
   const memory::PagingPlan& p = plan.device;
-  const int64_t paged = p.num_units - plan.num_host_arenas;
   return fmt::format(
       "on the device: {} of {} blocks' states (weights, moments, average) of "
       "{}, gradient and activations of one {}; {}\nin host memory: {} states, "
-      "{}; on disk: {}",
+      "{}; on disk: {}\npredicted peak of tensors on the device {} of {}",
       plan.num_slots, p.num_units, format_bytes(p.state_bytes),
       format_bytes(p.step_bytes),
       plan.num_slots > 1 ? "a block comes in and one leaves while another "
                            "trains"
                          : "training waits while blocks move",
       plan.num_host_arenas, format_bytes(plan.num_host_arenas * p.state_bytes),
-      paged > 0 ? fmt::format("page files of {}",
-                              format_bytes(p.num_units * p.state_bytes))
-                : "nothing but checkpoints");
+      plan.disk_bytes() > 0 ? "page files of " + format_bytes(plan.disk_bytes())
+                            : "nothing but checkpoints",
+      format_bytes(plan.peak_bytes()), format_bytes(p.budget_bytes));
 }
 
 void check_fits(const memory::PagingPlan& plan, std::string_view where) {

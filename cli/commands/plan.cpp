@@ -24,6 +24,7 @@ struct PlanArguments {
   std::string recipe;
   std::vector<std::string> overrides;
   std::string memory;
+  std::string host_memory;
   bool measures = false;
 };
 
@@ -31,7 +32,7 @@ struct PlanArguments {
 struct Way {
   std::string name;
   int64_t peak_bytes = 0;
-  double sweep_seconds = 0;              ///< of a step of every unit
+  std::optional<double> sweep_seconds;   ///< of a step of every unit, on a CPU
   std::optional<int64_t> largest_batch;  ///< with --memory
 };
 
@@ -41,11 +42,13 @@ int64_t peak_of(const std::vector<UnitPlan>& plans) {
 
 Way plan_way(std::string name,
              const train::RunSetup& setup,
-             const PlanRates& rates,
+             const std::optional<PlanRates>& rates,
              std::optional<int64_t> limit) {
   Way way{.name = std::move(name),
-          .peak_bytes = peak_of(train::plan_steps(setup)),
-          .sweep_seconds = sweep_seconds(setup, rates)};
+          .peak_bytes = peak_of(train::plan_steps(setup))};
+  if (rates) {
+    way.sweep_seconds = sweep_seconds(setup, *rates);
+  }
   if (limit) {
     int64_t batch = INT64_MAX;
     for (const memory::UnitShape& unit : train::unit_shapes(setup)) {
@@ -60,7 +63,7 @@ Way plan_way(std::string name,
 /// End to end, with layers run again, and every number of blocks that divides
 /// the stack evenly.
 std::vector<Way> alternatives(const train::RunSetup& setup,
-                              const PlanRates& rates,
+                              const std::optional<PlanRates>& rates,
                               std::optional<int64_t> limit) {
   std::vector<Way> ways;
   train::RunSetup other = setup;
@@ -150,9 +153,10 @@ Json block_json(const UnitPlan& p, int64_t index) {
 }
 
 Json way_json(const Way& way) {
-  Json json{{"name", way.name},
-            {"peak_bytes", way.peak_bytes},
-            {"sweep_seconds", way.sweep_seconds}};
+  Json json{{"name", way.name}, {"peak_bytes", way.peak_bytes}};
+  if (way.sweep_seconds) {
+    json["sweep_seconds"] = *way.sweep_seconds;
+  }
   if (way.largest_batch) {
     json["largest_batch"] = *way.largest_batch;
   }
@@ -172,10 +176,61 @@ Json paging_json(const memory::PagingPlan& p) {
           {"disk_bytes", p.disk_bytes()}};
 }
 
+/// Where the states of a run lie within --memory: of a process on a CPU, or of
+/// a CUDA device.
+struct Places {
+  int64_t budget_bytes = 0;
+  memory::PagingPlan paging;
+  std::optional<DevicePlan> device;
+
+  /// For the tensors of a step.
+  int64_t limit_bytes() const {
+    return std::max<int64_t>(budget_bytes - paging.program_bytes, 0);
+  }
+};
+
+std::optional<Places> places(const CommonFlags& flags,
+                             const PlanArguments& arguments,
+                             const train::RunSetup& setup) {
+  if (arguments.memory.empty()) {
+    return std::nullopt;
+  }
+  const int64_t budget = read_memory_flag(arguments.memory);
+  if (flags.device == "cpu") {
+    return Places{.budget_bytes = budget,
+                  .paging = plan_within(setup, budget),
+                  .device = {}};
+  }
+  const DevicePlan plan = plan_on_device(
+      setup, budget, read_host_memory_flag(arguments.host_memory));
+  return Places{.budget_bytes = budget, .paging = plan.device, .device = plan};
+}
+
+Json places_json(const Places& places) {
+  Json json = paging_json(places.paging);
+  if (const auto& device = places.device) {
+    json["blocks_in_memory"] = device->num_slots;
+    json["blocks_in_host_memory"] = device->num_host_arenas;
+    json["peak_bytes"] = device->peak_bytes();
+    json["disk_bytes"] = device->disk_bytes();
+  }
+  return json;
+}
+
+/// A CUDA device computes in bf16 where the recipe leaves the choice open: it
+/// need not be there to be planned for.
+void settle_precision(PlanArguments& arguments) {
+  const config::LoadedConfig loaded =
+      config::load_recipe(arguments.recipe, arguments.overrides);
+  if (loaded.config.train.precision == train::Precision::kAuto) {
+    arguments.overrides.emplace_back("train.precision=bf16");
+  }
+}
+
 /// *Errors*: DeviceError if the run does not fit.
-ExitCode done(const std::optional<memory::PagingPlan>& paging) {
-  if (paging) {
-    check_fits(*paging, "plan");
+ExitCode done(const std::optional<Places>& places) {
+  if (places) {
+    check_fits(places->paging, "plan");
   }
   return ExitCode::kDone;
 }
@@ -205,29 +260,39 @@ void print_ways(const std::vector<Way>& ways, bool has_limit) {
   for (const Way& way : ways) {
     print_line(fmt::format(
         "{:<26} {:>10} {:>12}{}", way.name, format_bytes(way.peak_bytes),
-        format_seconds(way.sweep_seconds),
+        way.sweep_seconds ? format_seconds(*way.sweep_seconds) : "-",
         way.largest_batch ? fmt::format("  {:>13}", *way.largest_batch) : ""));
   }
 }
 
-ExitCode plan(const CommonFlags& flags, const PlanArguments& arguments) {
-  std::optional<int64_t> budget;
-  if (!arguments.memory.empty()) {
-    budget = read_memory_flag(arguments.memory);
-  }
+ExitCode plan(const CommonFlags& flags, PlanArguments arguments) {
+  check_host_memory_flag(arguments.host_memory, flags.device);
+  const bool is_cpu = flags.device == "cpu";
+  DBLOCKS_CHECK(is_cpu || !arguments.measures, ConfigError,
+                "[plan] expected --measure with --device cpu, found {}. Hint: "
+                "dblocks bench --device cuda",
+                flags.device);
   prepare_process(flags);
+  if (!is_cpu) {
+    settle_precision(arguments);
+  }
   const RunContext context =
       open_recipe(arguments.recipe, arguments.overrides, at::kCPU);
   const std::vector<UnitPlan> plans = train::plan_steps(context.setup);
-  std::optional<memory::PagingPlan> paging;
+  const std::optional<Places> places =
+      cli::places(flags, arguments, context.setup);
   std::optional<int64_t> limit;  // of tensors
-  if (budget) {
-    paging = plan_within(context.setup, *budget);
-    limit = std::max<int64_t>(*budget - paging->program_bytes, 0);
+  if (places) {
+    limit = places->limit_bytes();
   }
-  const PlanRates rates =
-      arguments.measures ? measured_rates(context.setup) : assumed_rates();
-  const Json time = time_json(context.setup, rates, paging);
+  std::optional<PlanRates> rates;
+  Json time;
+  if (is_cpu) {
+    rates =
+        arguments.measures ? measured_rates(context.setup) : assumed_rates();
+    time = time_json(context.setup, *rates,
+                     places ? std::optional(places->paging) : std::nullopt);
+  }
   const Way own = plan_way("as planned", context.setup, rates, limit);
   const std::vector<Way> ways = alternatives(context.setup, rates, limit);
   const int64_t batch = context.setup.loader.batch_size;
@@ -241,11 +306,13 @@ ExitCode plan(const CommonFlags& flags, const PlanArguments& arguments) {
       json["blocks"].push_back(block_json(plans[i], static_cast<int64_t>(i)));
     }
     json["peak_bytes"] = own.peak_bytes;
-    json["time"] = time;
-    if (limit) {
-      json["memory_bytes"] = *budget;
+    if (is_cpu) {
+      json["time"] = time;
+    }
+    if (places) {
+      json["memory_bytes"] = places->budget_bytes;
       json["largest_batch"] = *own.largest_batch;
-      json["paging"] = paging_json(*paging);
+      json["paging"] = places_json(*places);
       json["settings"] = Json::array();
       for (const train::MemorySettings& s : tried) {
         json["settings"].push_back(settings_json(s, *limit));
@@ -256,7 +323,7 @@ ExitCode plan(const CommonFlags& flags, const PlanArguments& arguments) {
       json["other_ways"].push_back(way_json(way));
     }
     print_line(json.dump(2));
-    return done(paging);
+    return done(places);
   }
   print_blocks(plans);
   print_ways(ways, limit.has_value());
@@ -269,15 +336,19 @@ ExitCode plan(const CommonFlags& flags, const PlanArguments& arguments) {
       static_cast<double>(own.peak_bytes) /
           static_cast<double>(ways.front().peak_bytes),
       batch));
-  print_line(describe_time(time));
-  if (limit) {
-    print_line(fmt::format("largest batch within {}: {}", format_bytes(*budget),
+  print_line(is_cpu ? describe_time(time)
+                    : "times of a GPU are measured, not predicted: dblocks "
+                      "bench --device cuda");
+  if (places) {
+    print_line(fmt::format("largest batch within {}: {}",
+                           format_bytes(places->budget_bytes),
                            *own.largest_batch));
-    if (paging->fits()) {
-      print_line(describe(*paging));
+    if (places->paging.fits()) {
+      print_line(places->device ? describe(*places->device)
+                                : describe(places->paging));
     }
   }
-  return done(paging);
+  return done(places);
 }
 
 }  // namespace
@@ -291,10 +362,15 @@ void add_plan(CLI::App& app, CommonFlags& flags, Action& action) {
       ->required();
   add_set_flag(*verb, arguments->overrides,
                "Override a key of the recipe: a.b=c");
-  verb->add_option("--memory", arguments->memory,
-                   "Memory of the process, for instance 8GiB: what would be in "
-                   "memory and what on disk, the largest batch and settings of "
-                   "the step that fit");
+  verb->add_option(
+      "--memory", arguments->memory,
+      "Memory of the process, with --device cuda of tensors on the "
+      "device, for instance 8GiB: what would be in "
+      "memory and what on disk, the largest batch and settings of "
+      "the step that fit");
+  verb->add_option("--host-memory", arguments->host_memory,
+                   "With --device cuda: host memory for the states of blocks "
+                   "that wait there; by default 60 % of what is free");
   verb->add_flag("--measure", arguments->measures,
                  "Measure this machine's rates for the predicted time, with "
                  "the disk of the present folder; a few seconds");

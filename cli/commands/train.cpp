@@ -35,6 +35,7 @@ struct TrainArguments {
   std::optional<int64_t> block;
   std::optional<int64_t> seed;
   std::string memory;
+  std::string host_memory;
 };
 
 constexpr uint64_t kMaxRecipeBytes = 1 << 20;
@@ -121,15 +122,16 @@ void print_summary(const RunContext& context,
 }
 
 /// Where blocks' states lie: on a device that is not the CPU two, if they fit
-/// --memory or what is free, the others in host memory and on disk.
-/// *Errors*: DeviceError if not one fits.
-void place_on_device(const std::string& memory,
+/// --memory or what is free, the others in host memory, as far as --host-memory
+/// goes, and on disk. *Errors*: DeviceError if not one fits.
+void place_on_device(const TrainArguments& arguments,
                      const RunContext& context,
                      train::TrainerOptions& options) {
+  const std::string& memory = arguments.memory;
   const int64_t budget =
       memory.empty() ? free_bytes(options.device) : read_memory_flag(memory);
-  const DevicePlan plan =
-      plan_on_device(context.setup, budget, memory_facts().free_bytes);
+  const DevicePlan plan = plan_on_device(
+      context.setup, budget, read_host_memory_flag(arguments.host_memory));
   check_fits(plan.device, "train");
   if (context.setup.train.schedule != train::TrainingSchedule::kSequential) {
     print_line(describe(plan));
@@ -163,6 +165,7 @@ ExitCode train_run(const CommonFlags& flags, TrainArguments arguments) {
   // First of all: a stop asked for while data loads must end as any other.
   const std::atomic<bool>& stop = stop_on_signals();
   prepare_process(flags);
+  check_host_memory_flag(arguments.host_memory, flags.device);
   const at::Device device = open_device(flags);
   if (arguments.seed) {
     arguments.overrides.push_back(fmt::format("seed={}", *arguments.seed));
@@ -178,7 +181,7 @@ ExitCode train_run(const CommonFlags& flags, TrainArguments arguments) {
   if (device.is_cpu()) {
     options.num_arenas = arenas_within(arguments.memory, context);
   } else {
-    place_on_device(arguments.memory, context, options);
+    place_on_device(arguments, context, options);
   }
   const train::RunFolder folder(arguments.out);
   claim_folder(folder, arguments.recipe, context);
@@ -231,6 +234,10 @@ void add_train(CLI::App& app, CommonFlags& flags, Action& action) {
                    "as fit stay in it, the others wait on disk. On a CUDA "
                    "device, of tensors there: the others wait in host memory "
                    "and on disk");
+  verb->add_option("--host-memory", arguments->host_memory,
+                   "With --device cuda: host memory for the states of blocks "
+                   "that wait there, for instance 16GiB; by default 60 % of "
+                   "what is free");
   verb->add_option("--seed", arguments->seed, "Seed of every random stream");
   add_common_flags(*verb, flags);
   verb->callback([arguments, &flags, &action] {

@@ -39,6 +39,39 @@ class Paging(Program):
         self.assertTrue(1 <= poor["blocks_in_memory"] < 8)
         self.assertEqual(poor["disk_bytes"], 8 * poor["state_bytes"])
 
+    def test_a_device_that_is_not_here_can_be_planned_for(self):
+        state = json.loads(self.plan(0, "100GiB", "--device", "cuda",
+                                     "--json").stdout)["paging"]["state_bytes"]
+        for host, kept, disk in ((1 << 40, 8, 0), (3.5 * state, 3, 8 * state),
+                                 (1, 1, 8 * state)):
+            words = ["--device", "cuda", "--host-memory", str(int(host))]
+            plan = json.loads(self.plan(0, "100GiB", *words, "--json").stdout)
+            paging = plan["paging"]
+            self.assertEqual(paging["blocks_in_host_memory"], kept)
+            self.assertEqual(paging["disk_bytes"], disk)
+            self.assertEqual(paging["blocks_in_memory"], 2)
+            self.assertEqual(paging["program_bytes"], 0)
+            self.assertEqual(paging["peak_bytes"],
+                             paging["step_bytes"] + 2 * state +
+                             paging["building_bytes"])
+            self.assertNotIn("time", plan)
+            text = self.plan(0, "100GiB", *words).stdout
+            self.assertIn(f"in host memory: {kept} states", text)
+        self.assertEqual(
+            json.loads(self.plan(0, "100GiB", "--device", "cuda", "--set",
+                                 "train.schedule=sequential", "--json").stdout)
+            ["paging"]["blocks_in_memory"], 1)
+        self.plan(5, "1MiB", "--device", "cuda")
+        for verb in (["plan", RECIPE, *FEW],
+                     ["train", RECIPE, "--out", self.folder / "run", *FEW]):
+            refused = self.expect(run(*verb, "--host-memory", "1GiB"), 2)
+            self.assertIn("expected --host-memory with --device cuda",
+                          refused.stderr)
+        refused = self.expect(run("plan", RECIPE, *FEW, "--memory", "1GiB",
+                                  "--device", "cuda", "--host-memory", "much"),
+                              2)
+        self.assertIn("expected --host-memory to be a size", refused.stderr)
+
     def test_what_does_not_fit_is_refused_with_numbers(self):
         for refused in (self.plan(5, "50MiB"),
                         self.expect(train(self.folder / "run", "--memory",
