@@ -12,10 +12,10 @@
 namespace dblocks::train {
 namespace {
 
-// Copies of a few numbers, which steps wait for, get in between two pieces; the
-// thread that sends the pieces may be late by several of them.
-constexpr int64_t kPieceBytes = int64_t{32} << 20;
-constexpr size_t kPiecesUnderWay = 4;
+// Copies of a few numbers, which steps wait for, get in between two pieces:
+// larger ones move states faster and steps slower, in all slower.
+constexpr int64_t kPieceBytes = int64_t{8} << 20;
+constexpr size_t kPiecesUnderWay = 2;
 
 at::Tensor as_tensor(std::span<std::byte> bytes) {
   return at::from_blob(bytes.data(), {static_cast<int64_t>(bytes.size())},
