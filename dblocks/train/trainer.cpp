@@ -1,9 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "dblocks/train/trainer.h"
 
-#include <ATen/ops/empty.h>
-#include <ATen/ops/from_blob.h>
-
 #include <nlohmann/json.hpp>
 
 #include <algorithm>
@@ -11,7 +8,6 @@
 #include <cmath>
 #include <map>
 #include <mutex>
-#include <numeric>
 #include <set>
 #include <span>
 #include <utility>
@@ -24,12 +20,14 @@
 #include "dblocks/memory/pager.h"
 #include "dblocks/nn/init.h"
 #include "dblocks/ops/cuda/plugin.h"
-#include "dblocks/report/json_lines.h"
 #include "dblocks/train/device_batches.h"
 #include "dblocks/train/device_tier.h"
 #include "dblocks/train/recorded_step.h"
 #include "dblocks/train/run_checkpoints.h"
-#include "dblocks/train/run_events.h"
+#include "dblocks/train/state_arena.h"
+#include "dblocks/train/time_account.h"
+#include "dblocks/train/unit_commits.h"
+#include "dblocks/train/unit_logs.h"
 #include "dblocks/train/unit_state.h"
 #include "dblocks/train/visits.h"
 
@@ -65,11 +63,6 @@ size_t whole_pages(int64_t bytes) {
   return (static_cast<size_t>(bytes) + kUnit - 1) / kUnit * kUnit;
 }
 
-at::Tensor as_storage(std::span<std::byte> bytes) {
-  return at::from_blob(bytes.data(), {static_cast<int64_t>(bytes.size())},
-                       at::kByte);
-}
-
 }  // namespace
 
 class Trainer::Impl {
@@ -92,7 +85,9 @@ class Trainer::Impl {
         stepper_(setup.train.cuda_graphs && !setup.task.recompute),
         visit_steps_(setup.train.steps_per_visit > 0
                          ? setup.train.steps_per_visit
-                         : kFirstVisitSteps) {
+                         : kFirstVisitSteps),
+        commits_(setup_, folder, task_.num_units()),
+        logs_(folder, commits_.steps()) {
     if (options.only_unit) {
       check_trains_alone(setup, *options.only_unit);
     }
@@ -126,64 +121,23 @@ class Trainer::Impl {
     device_tier_.reset();
     arenas_.clear();
     remove_pages();
-    return {
-        .steps = steps_,
-        .is_interrupted = next(steps_).has_value(),
-        .data_wait_share = data_wait_share(),
-        .images_per_second = images_per_second(),
-        .paging_wait_share = paging_wait_share(),
-        .num_commits_waited = num_commits_waited_,
-        .commit_seconds = commit_seconds_,
-        .step_seconds = steps_taken_ > 0
-                            ? step_seconds_ / static_cast<double>(steps_taken_)
-                            : 0,
-        .peak_tensor_bytes = memory::device_peak_bytes(options_.device),
-        .paging = paging,
-        .to_device = to_device,
-        .from_device = from_device};
+    return {.steps = steps_,
+            .is_interrupted = next(steps_).has_value(),
+            .data_wait_share = time_.share(time_.data_wait_seconds),
+            .images_per_second = time_.images_per_second(),
+            .paging_wait_share = time_.share(time_.paging_wait_seconds),
+            .num_commits_waited = time_.num_commits,
+            .commit_seconds = time_.commit_seconds,
+            .step_seconds = time_.mean_step_seconds(),
+            .peak_tensor_bytes = memory::device_peak_bytes(options_.device),
+            .paging = paging,
+            .to_device = to_device,
+            .from_device = from_device};
   }
 
   const std::vector<int64_t>& steps() const { return steps_; }
 
  private:
-  /// Memory for one state, from LibTorch so that the meter counts it.
-  struct StateArena {
-    explicit StateArena(size_t size)
-        : memory(at::empty(
-              {static_cast<int64_t>(size + memory::PageFile::kAlignment)},
-              at::kByte)) {
-      auto* begin = memory.mutable_data_ptr<uint8_t>();
-      const size_t misfit =
-          reinterpret_cast<uintptr_t>(begin) % memory::PageFile::kAlignment;
-      begin += misfit == 0 ? 0 : memory::PageFile::kAlignment - misfit;
-      bytes = {reinterpret_cast<std::byte*>(begin), size};
-    }
-    StateArena(StateArena&&) = default;
-    StateArena& operator=(StateArena&&) = delete;
-    ~StateArena() {
-      if (is_pinned && memory.defined()) {
-        ops::cuda::kernels()->unpin(bytes.data());
-      }
-    }
-
-    /// Copies to and from a CUDA device then overlap with its work.
-    void pin() {
-      const char* error = ops::cuda::kernels()->pin(
-          bytes.data(), static_cast<int64_t>(bytes.size()));
-      is_pinned = error == nullptr;
-      if (!is_pinned) {
-        log().warn(
-            "[train] host memory cannot be pinned ({}): blocks move at "
-            "a lower rate",
-            error);
-      }
-    }
-
-    at::Tensor memory;
-    std::span<std::byte> bytes;
-    bool is_pinned = false;
-  };
-
   bool is_stopped() const { return options_.stop && options_.stop->load(); }
 
   bool trains(int64_t unit) const {
@@ -205,18 +159,14 @@ class Trainer::Impl {
   void find_state() {
     const int64_t units = task_.num_units();
     for (int64_t unit = 0; unit < units; ++unit) {
-      stores_.push_back(unit_store(folder_, setup_, unit));
       if (trains(unit)) {
-        stores_.back().remove_leftovers();
+        commits_.remove_leftovers(unit);
         real_file_system().remove_all(folder_.page(unit));
       }
     }
     const RunCheckpoints found = find_checkpoints(folder_, setup_, units);
-    steps_ = committed_ = staged_ = found.steps();
-    for (int64_t unit = 0; unit < units; ++unit) {
-      homes_.push_back(found.units[unit] ? found.units[unit]->folder
-                                         : std::filesystem::path());
-    }
+    steps_ = found.steps();
+    commits_.begin(found);
     if (setup_.has_shared_parts()) {
       shared_store_.emplace(shared_store(folder_, setup_));
       shared_store_->remove_leftovers();
@@ -270,7 +220,7 @@ class Trainer::Impl {
           largest > 0) {
         arena.pin();
       }
-      pager.arenas.push_back(arena.bytes);
+      pager.arenas.push_back(arena.bytes());
     }
     if (!options_.device.is_cpu() || options_.has_device_tier) {
       device_tier_.emplace(
@@ -293,7 +243,7 @@ class Trainer::Impl {
     }
     const Clock::time_point start = Clock::now();
     unload();
-    collect_commits();
+    commits_.collect();
     const double left = seconds_since(start);
     const std::span<std::byte> bytes = enter(unit);
     const at::Tensor storage =
@@ -315,7 +265,7 @@ class Trainer::Impl {
       load_context(context);
     }
     // Making a state from the seed or a checkpoint is no moving of states.
-    paging_wait_seconds_ += was_made ? 0 : seconds_since(start);
+    time_.paging_wait_seconds += was_made ? 0 : seconds_since(start);
     log().debug(
         "[train] block {} is resident: the one before left in {:.1f} ms, its "
         "state came in {:.1f}, it was put together in {:.1f}",
@@ -365,26 +315,27 @@ class Trainer::Impl {
       roll_back(unit, error);
       arena = pager_->enter(unit, fill_of(unit));
     }
-    resident_arena_ = arenas_[arena].bytes;
+    resident_arena_ = arenas_[arena].bytes();
     return resident_arena_;
   }
 
   /// Makes the state of a unit that has no page: from its checkpoint, or with
   /// initial weights.
   memory::Pager::Fill fill_of(int64_t unit) {
-    return [this, unit, home = homes_[unit]](std::span<std::byte> bytes) {
-      std::optional<nn::PlaceholderGuard> no_values;
-      if (!home.empty()) {
-        no_values.emplace();
-      }
-      UnitState state(task_.make_unit(unit), setup_.optim, shared_.get(),
-                      at::kCPU, as_storage(bytes),
-                      FlatState::Contents::kNothing);
-      if (!home.empty()) {
-        state.load(home);
-      }
-      windows_[unit] = state.window();
-    };
+    return
+        [this, unit, home = commits_.home(unit)](std::span<std::byte> bytes) {
+          std::optional<nn::PlaceholderGuard> no_values;
+          if (!home.empty()) {
+            no_values.emplace();
+          }
+          UnitState state(task_.make_unit(unit), setup_.optim, shared_.get(),
+                          at::kCPU, as_storage(bytes),
+                          FlatState::Contents::kNothing);
+          if (!home.empty()) {
+            state.load(home);
+          }
+          windows_[unit] = state.window();
+        };
   }
 
   void roll_back(int64_t unit, const memory::PageError& error) {
@@ -397,19 +348,18 @@ class Trainer::Impl {
                   "newest checkpoints",
                   error.what());
     pager_->drain();
-    collect_commits();
+    commits_.collect();
     go_back(unit, error.what());
   }
 
   /// To the newest checkpoint of a unit whose state is gone.
   void go_back(int64_t unit, const std::string& why) {
     log().warn("{}; block {} goes back from step {} to its checkpoint of {}",
-               why, unit, steps_[unit], committed_[unit]);
-    steps_[unit] = staged_[unit] = committed_[unit];
+               why, unit, steps_[unit], commits_.steps()[unit]);
+    commits_.go_back(unit);
+    steps_[unit] = commits_.steps()[unit];
     batches_.erase(unit);
-    logs_.erase(unit);
-    events_.erase(unit);
-    logged_.erase(unit);
+    logs_.forget(unit);
   }
 
   /// What policy makes of a step that is not finite: false if the unit has left
@@ -458,7 +408,7 @@ class Trainer::Impl {
     resident_.reset();
     pager_->leave(unit, memory::Pager::Use::kSpoiled);
     pager_->drain();
-    collect_commits();
+    commits_.collect();
   }
 
   /// Starts to bring in the unit that follows a visit.
@@ -511,10 +461,10 @@ class Trainer::Impl {
       move +=
           in_and_out(in.seconds, in.num_states, out.seconds, out.num_states);
     }
-    if (setup_.train.steps_per_visit > 0 || move == 0 || steps_taken_ == 0) {
+    if (setup_.train.steps_per_visit > 0 || move == 0 || time_.num_steps == 0) {
       return;
     }
-    const double step = step_seconds_ / static_cast<double>(steps_taken_);
+    const double step = time_.mean_step_seconds();
     const double factor = pager_->num_arenas() > 1 ? 2 : 20;
     const auto wanted = static_cast<int64_t>(std::ceil(std::clamp<double>(
         factor * move / step, 1, static_cast<double>(setup_.train.steps))));
@@ -530,13 +480,13 @@ class Trainer::Impl {
 
   void load_context(const tasks::Context& context) {
     pager_->drain();
-    collect_commits();
+    commits_.collect();
     DBLOCKS_CHECK(steps_[context.unit] == setup_.train.steps, CheckpointError,
                   "[train] expected block {} to be finished, found it at step "
                   "{} of {}: greedy training reads its features",
                   context.unit, steps_[context.unit], setup_.train.steps);
     load_parameters(context.parameters,
-                    homes_[context.unit] / checkpoint::kWeightsName);
+                    commits_.home(context.unit) / checkpoint::kWeightsName);
   }
 
   /// Takes the resident unit out of use; the pager has its state.
@@ -554,7 +504,7 @@ class Trainer::Impl {
     using Use = memory::Pager::Use;
     Use use = steps_[unit] != step_at_load_ ? Use::kChanged : Use::kRead;
     if (is_last_step(unit) &&
-        (commits_when_left_ || staged_[unit] == steps_[unit])) {
+        (commits_when_left_ || commits_.staged(unit) == steps_[unit])) {
       use = Use::kFinished;
     }
     memory::Pager::Leaving leaving;
@@ -583,14 +533,14 @@ class Trainer::Impl {
     const double waited = batches(unit).wait_seconds();
     const auto [host, tensors] = batches(unit).next();
     const data::Batch& batch = *host;
-    data_wait_seconds_ += batches(unit).wait_seconds() - waited;
+    time_.data_wait_seconds += batches(unit).wait_seconds() - waited;
     const tasks::StepKey key{setup_.task.seed, unit, steps_[unit]};
     const StepResult result =
         stepper_.step(*resident_, tensors, key, step_options_, left_of_visit);
     steps_[unit] = resident_->step();
-    step_seconds_ += seconds_since(start);
-    ++steps_taken_;
-    images_ += batch.num_samples;
+    time_.step_seconds += seconds_since(start);
+    ++time_.num_steps;
+    time_.num_images += batch.num_samples;
     if (!result.is_bad) {
       count(batch.num_samples, result);
     } else if (!handle_bad_step(unit, result)) {
@@ -642,49 +592,31 @@ class Trainer::Impl {
         {"accuracy", share_correct(window.num_correct, window.num_samples)},
         {"learning_rate", result.learning_rate},
         {"gradient_norm", result.gradient_norm},
-        {"images_per_second", images_per_second()},
+        {"images_per_second", time_.images_per_second()},
         {"peak_tensor_bytes", memory::device_peak_bytes(options_.device)},
-        {"data_wait_share", data_wait_share()},
-        {"commit_wait_share", commit_wait_share()},
-        {"paging_wait_share", paging_wait_share()},
+        {"data_wait_share", time_.share(time_.data_wait_seconds)},
+        {"commit_wait_share", time_.share(time_.commit_seconds)},
+        {"paging_wait_share", time_.share(time_.paging_wait_seconds)},
         {"paging_hidden_share", paging_hidden_share()}};
-    const double accuracy = line["accuracy"].get<double>();
-    if (std::isnan(accuracy)) {
+    if (std::isnan(line["accuracy"].get<double>())) {
       line.erase("accuracy");
     }
     if (window.num_bad > 0) {
       line["bad_steps"] = window.num_bad;
     }
-    log_of(unit).write(line);
-    events_of(unit).write_scalars(line);
-    logged_[unit] = {line["loss"].get<double>(), accuracy};
+    logs_.write(unit, line);
     window = {.bad_in_a_row = window.bad_in_a_row};
   }
 
   void write_events(int64_t unit, const data::Batch& batch) {
     if (steps_[unit] == 1) {
-      events_of(unit).write_batch(1, batch, train_set_.info(), setup_.loader);
+      logs_.events(unit).write_batch(1, batch, train_set_.info(),
+                                     setup_.loader);
     }
     const int64_t distance = setup_.report.histograms_every_steps;
     if (distance > 0 && steps_[unit] % distance == 0) {
-      events_of(unit).write_histograms(steps_[unit], resident_->unit());
+      logs_.events(unit).write_histograms(steps_[unit], resident_->unit());
     }
-  }
-
-  UnitEvents& events_of(int64_t unit) {
-    return events_.try_emplace(unit, folder_.unit(unit), committed_[unit])
-        .first->second;
-  }
-
-  report::JsonLinesLog& log_of(int64_t unit) {
-    auto found = logs_.find(unit);
-    if (found == logs_.end()) {
-      found = logs_
-                  .emplace(unit, report::JsonLinesLog::resume(folder_.log(unit),
-                                                              committed_[unit]))
-                  .first;
-    }
-    return found->second;
   }
 
   bool is_commit_due(int64_t unit) const {
@@ -721,15 +653,14 @@ class Trainer::Impl {
   std::function<void()> commit_task() {
     const int64_t unit = resident_unit_;
     // From a device the state is in its arena before the task runs.
-    return [this, unit, sync_log = log_sync(unit), step = steps_[unit],
+    return [this, unit, sync_log = logs_.sync_of(unit), step = steps_[unit],
             window = resident_->window(), bytes = resident_arena_,
             resident = device_tier_ ? nullptr : resident_,
-            manifest = manifest_of(unit)] {
+            manifest = resident_manifest()] {
       sync_log();
       const auto state = resident ? resident : state_in(bytes, unit, step);
       state->window() = window;
-      const auto files = state->files();
-      finish_commit(unit, step, stores_[unit].commit(step, files, manifest));
+      commits_.commit(unit, step, state->files(), manifest);
     };
   }
 
@@ -745,29 +676,19 @@ class Trainer::Impl {
     return state;
   }
 
-  /// Takes note of the commits that the pager's thread of tasks has made.
-  void collect_commits() {
-    const std::scoped_lock lock(finished_mutex_);
-    for (const FinishedCommit& commit : finished_) {
-      committed_[commit.unit] = commit.step;
-      homes_[commit.unit] = commit.folder;
-    }
-    finished_.clear();
-  }
-
   /// Makes the state of every unit durable.
   void commit_all() {
     pager_->drain();
-    collect_commits();
+    commits_.collect();
     const bool is_shared_dirty = shared_ && is_any_dirty();
-    if (resident_ && steps_[resident_unit_] != committed_[resident_unit_]) {
+    if (resident_ && is_dirty(resident_unit_)) {
       commit_resident(/*waits=*/true);
     }
     for (int64_t unit = 0; unit < task_.num_units(); ++unit) {
-      if (steps_[unit] != committed_[unit]) {
+      if (is_dirty(unit)) {
         load(unit);
         // Loading may have found a damaged page and gone back.
-        if (steps_[unit] != committed_[unit]) {
+        if (is_dirty(unit)) {
           commit_resident(/*waits=*/true);
         }
       }
@@ -779,7 +700,10 @@ class Trainer::Impl {
     }
   }
 
-  bool is_any_dirty() const { return steps_ != committed_; }
+  bool is_dirty(int64_t unit) const {
+    return steps_[unit] != commits_.steps()[unit];
+  }
+  bool is_any_dirty() const { return steps_ != commits_.steps(); }
 
   /// Writes the resident unit's state as it is now. The disk is waited for by
   /// the pager's thread of tasks, and here only if `waits` or at the end.
@@ -788,71 +712,32 @@ class Trainer::Impl {
     const int64_t unit = resident_unit_;
     commits_when_left_ = false;
     pager_->drain_tasks();  // the commit before this one
-    collect_commits();
-    const auto files = resident_->files();
-    std::function<checkpoint::Checkpoint()> finish =
-        stores_[unit].stage(steps_[unit], files, manifest_of(unit));
-    staged_[unit] = steps_[unit];
-    std::function<void()> task = [this, unit, step = steps_[unit],
-                                  finish = std::move(finish),
-                                  sync_log = log_sync(unit)] {
+    commits_.collect();
+    auto finish = commits_.stage(unit, steps_[unit], resident_->files(),
+                                 resident_manifest());
+    std::function<void()> task = [finish = std::move(finish),
+                                  sync_log = logs_.sync_of(unit)] {
       sync_log();
-      finish_commit(unit, step, finish());
+      finish();
     };
     const bool is_last = is_stopped() || !next(steps_);
     if (waits || is_last) {
       task();
-      collect_commits();
+      commits_.collect();
     } else {
       pager_->run(fmt::format("the checkpoint of block {}", unit),
                   std::move(task));
     }
     // At the end of a run there is nothing left to hold up.
     if (!is_last) {
-      commit_seconds_ += seconds_since(start);
-      ++num_commits_waited_;
+      time_.commit_seconds += seconds_since(start);
+      ++time_.num_commits;
     }
   }
 
-  /// Makes the log and the events of a unit durable; for any thread.
-  std::function<void()> log_sync(int64_t unit) {
-    const auto found_log = logs_.find(unit);
-    report::JsonLinesLog* log =
-        found_log == logs_.end() ? nullptr : &found_log->second;
-    const auto found_events = events_.find(unit);
-    UnitEvents* events =
-        found_events == events_.end() ? nullptr : &found_events->second;
-    return [log, events] {
-      if (log != nullptr) {
-        log->sync();
-      }
-      if (events != nullptr) {
-        events->sync();
-      }
-    };
-  }
-
-  void finish_commit(int64_t unit,
-                     int64_t step,
-                     const checkpoint::Checkpoint& done) {
-    const std::scoped_lock lock(finished_mutex_);
-    finished_.push_back({unit, step, done.folder});
-  }
-
-  checkpoint::Manifest manifest_of(int64_t unit) const {
-    const bool denoises = setup_.task.method == tasks::Method::kDiffusionBlocks;
-    const noise::Interval interval =
-        denoises ? task_.partition().interval(unit) : noise::Interval{};
-    return {.unit = task_.num_units() == 1 ? checkpoint::UnitKind::kModel
-                                           : checkpoint::UnitKind::kBlock,
-            .block = unit,
-            .num_blocks = task_.num_units(),
-            .first_layer = task_.layers(unit).first,
-            .end_layer = task_.layers(unit).last,
-            .sigma_low = interval.low,
-            .sigma_high = interval.high,
-            .recipe_fingerprint = setup_.fingerprint,
-            .frozen_hash = resident_->frozen_hash()};
+  checkpoint::Manifest resident_manifest() const {
+    return unit_manifest(setup_, task_, resident_unit_,
+                         resident_->frozen_hash());
   }
 
   void commit_shared() {
@@ -864,7 +749,7 @@ class Trainer::Impl {
                           {.unit = checkpoint::UnitKind::kShared,
                            .num_blocks = task_.num_units(),
                            .recipe_fingerprint = setup_.fingerprint});
-    commit_seconds_ += seconds_since(start);
+    time_.commit_seconds += seconds_since(start);
   }
 
   void remove_pages() const {
@@ -883,31 +768,10 @@ class Trainer::Impl {
                : NAN;
   }
 
-  /// Of steps, of waiting for states and of writing checkpoints.
-  double seconds() const {
-    return step_seconds_ + paging_wait_seconds_ + commit_seconds_;
-  }
-
-  double images_per_second() const {
-    return seconds() > 0 ? static_cast<double>(images_) / seconds() : 0;
-  }
-
-  double data_wait_share() const {
-    return seconds() > 0 ? data_wait_seconds_ / seconds() : 0;
-  }
-
-  double commit_wait_share() const {
-    return seconds() > 0 ? commit_seconds_ / seconds() : 0;
-  }
-
-  double paging_wait_share() const {
-    return seconds() > 0 ? paging_wait_seconds_ / seconds() : 0;
-  }
-
   /// The share of moving and committing states that steps did not wait for.
   double paging_hidden_share() const {
     const double busy = pager_->stats().busy_seconds;
-    return busy > 0 ? std::max(0.0, 1 - paging_wait_seconds_ / busy) : 1;
+    return busy > 0 ? std::max(0.0, 1 - time_.paging_wait_seconds / busy) : 1;
   }
 
   double paging_hidden_to_show() const {
@@ -928,8 +792,7 @@ class Trainer::Impl {
       return;
     }
     const int64_t peak = memory::device_peak_bytes(options_.device);
-    const auto logged = logged_.find(unit);
-    const bool is_logged = logged != logged_.end();
+    const UnitLogs::Logged logged = logs_.last(unit);
     options_.on_progress(
         {.block = unit,
          .num_blocks = task_.num_units(),
@@ -938,13 +801,14 @@ class Trainer::Impl {
          .loss = result.loss,
          .accuracy =
              share_correct(result.num_correct, setup_.loader.batch_size),
-         .logged_loss = is_logged ? logged->second.first : NAN,
-         .logged_accuracy = is_logged ? logged->second.second : NAN,
-         .images_per_second = images_per_second(),
+         .logged_loss = logged.loss,
+         .logged_accuracy = logged.accuracy,
+         .images_per_second = time_.images_per_second(),
          .memory_bytes = peak > 0 ? peak : -1,
-         .data_wait_share = data_wait_share(),
+         .data_wait_share = time_.share(time_.data_wait_seconds),
          .paging_hidden_share = paging_hidden_to_show(),
-         .seconds_left = seconds() / static_cast<double>(steps_taken_) *
+         .seconds_left = time_.seconds() /
+                         static_cast<double>(time_.num_steps) *
                          static_cast<double>(steps_left())});
   }
 
@@ -958,13 +822,8 @@ class Trainer::Impl {
   Stepper stepper_;
 
   std::vector<checkpoint::Lease> leases_;
-  std::vector<checkpoint::CheckpointStore> stores_;
   std::optional<checkpoint::CheckpointStore> shared_store_;
   std::vector<int64_t> steps_;      // done, per unit
-  std::vector<int64_t> committed_;  // durable, per unit
-  std::vector<int64_t> staged_;     // durable or about to be, per unit
-  // The newest checkpoint of each unit; empty for one that has none.
-  std::vector<std::filesystem::path> homes_;
   std::vector<LogWindow> windows_;  // of units that are not resident
   std::vector<bool> was_loaded_;
 
@@ -980,29 +839,13 @@ class Trainer::Impl {
   std::mutex built_mutex_;
   std::pair<int64_t, std::shared_ptr<UnitState>> built_{-1, nullptr};
 
-  struct FinishedCommit {
-    int64_t unit;
-    int64_t step;
-    std::filesystem::path folder;
-  };
-  std::mutex finished_mutex_;
-  std::vector<FinishedCommit> finished_;  // by the pager's thread of tasks
-
   std::map<int64_t, std::unique_ptr<DeviceBatches>> batches_;
-  std::map<int64_t, report::JsonLinesLog> logs_;
-  std::map<int64_t, UnitEvents> events_;
-  std::map<int64_t, std::pair<double, double>> logged_;  // loss and accuracy
-  double step_seconds_ = 0;
-  double data_wait_seconds_ = 0;
-  double paging_wait_seconds_ = 0;
-  // Training stood still for checkpoints of the resident and the shared state.
-  double commit_seconds_ = 0;
-  int64_t num_commits_waited_ = 0;
-  int64_t images_ = 0;
+  UnitCommits commits_;
+  UnitLogs logs_;
+  TimeAccount time_;
   // Steps that a unit went back for, and how often any did.
   std::set<std::pair<int64_t, int64_t>> bad_steps_;
   int64_t times_back_ = 0;
-  int64_t steps_taken_ = 0;
 
   std::vector<StateArena> arenas_;
   std::optional<DeviceTier> device_tier_;

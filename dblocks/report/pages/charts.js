@@ -79,14 +79,14 @@ function legend(items) {
                              style: {background: item.color}}), item.name)));
 }
 
-/** A table; columns: {head, number}; cells: text or nodes. */
+/** A table; columns: {head, number, text}, text for long ones, which wrap; cells: text or nodes. */
 function table(columns, rows, rowClass) {
-  const cls = (i) => columns[i].number ? {class: "number"} : {};
+  const cls = ({number, text}) => number ? {class: "number"} : text ? {class: "text"} : {};
   return el("div", {class: "scroll", tabindex: "0"}, el("table", {},
-    el("thead", {}, el("tr", {}, columns.map((c, i) => el("th", {scope: "col", ...cls(i)}, c.head)))),
+    el("thead", {}, el("tr", {}, columns.map((c) => el("th", {scope: "col", ...cls(c)}, c.head)))),
     el("tbody", {}, rows.map((row, r) =>
       el("tr", rowClass && rowClass(r) ? {class: rowClass(r)} : {}, row.map((cell, i) =>
-        el(i === 0 ? "th" : "td", i === 0 ? {scope: "row"} : cls(i), cell)))))));
+        el(i === 0 ? "th" : "td", {...(i === 0 ? {scope: "row"} : {}), ...cls(columns[i])}, cell)))))));
 }
 
 /** A chart that is drawn at the width it has and again when that changes. */

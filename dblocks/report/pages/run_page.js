@@ -407,7 +407,7 @@ function imagesSection() {
     return section("images", "Images", ["Not measured yet. ", command("eval"), " draws images and measures them."],
       previewsCard());
   }
-  const columns = [{head: "compared by"}, {head: term("frechet", "Frechet distance"), number: true},
+  const columns = [{head: "compared by", text: true}, {head: term("frechet", "Frechet distance"), number: true},
                    {head: term("precision"), number: true}, {head: term("recall"), number: true}];
   const rows = images.scores.map((s) => [s.name, fixed(s.frechet_distance), percent(s.precision), percent(s.recall)]);
   const losses = images.block_loss.map((loss, i) =>
