@@ -255,19 +255,29 @@ std::vector<MeasuredStep> measure_steps(const BenchArguments& arguments,
                                         const CommonFlags& flags,
                                         at::Device device,
                                         Stage& stage) {
-  const PeerOptions peers{.python = arguments.peers,
-                          .flags = flags,
-                          .warmup = arguments.is_quick ? 1 : 2,
-                          .steps = arguments.is_quick ? 3 : 5};
+  // A CPU without instructions for bf16 takes a minute for a step in it: one
+  // says so.
+  const bool has_bf16 = !device.is_cpu() || train::cpu_has_bf16_instructions();
   std::vector<MeasuredStep> steps;
   for (const std::string& name : arguments.shapes) {
     for (const std::string precision : {"fp32", "bf16"}) {
       BenchShape shape = bench_shape(name, device.is_cpu(), arguments.is_quick);
       shape.setup.task.shape.compute =
           precision == "fp32" ? at::kFloat : at::kBFloat16;
+      const bool is_slow = precision == "bf16" && !has_bf16;
       stage.say(fmt::format("{} in {}", shape.title, precision));
       const train::StepTime time = train::measure_step_time(
-          shape.setup, 0, device, repeats_of(arguments.is_quick, 3));
+          shape.setup, 0, device,
+          is_slow ? train::Repeats{.warmup = 0, .least = 1, .seconds = 0}
+                  : repeats_of(arguments.is_quick, 3));
+      const PeerOptions peers{.python = arguments.peers,
+                              .flags = flags,
+                              .warmup = is_slow              ? 0
+                                        : arguments.is_quick ? 1
+                                                             : 2,
+                              .steps = is_slow              ? 1
+                                       : arguments.is_quick ? 3
+                                                            : 5};
       Json peer;
       if (!arguments.peers.empty()) {
         stage.say(fmt::format("{} in {} in PyTorch", shape.title, precision));

@@ -170,9 +170,9 @@ void add_eval(CLI::App& app, CommonFlags& flags, Action& action) {
                    "instance the end-to-end one: its loss at each level of "
                    "noise, beside this run's");
   verb->add_option("--samples", arguments->asked.samples,
-                   "Archive of NumPy arrays with images made elsewhere, to "
-                   "measure instead of the run's: arr_0, and arr_1 for their "
-                   "classes");
+                   "File of images made elsewhere, to measure instead of the "
+                   "run's, as sample writes them: NumPy arrays, arr_0 and for "
+                   "classes arr_1, or tensors, images and labels");
   add_set_flag(*verb, arguments->overrides,
                "Override a key that does not change weights: a.b=c");
   add_common_flags(*verb, flags);

@@ -8,7 +8,6 @@
 #include <filesystem>
 #include <memory>
 #include <optional>
-#include <span>
 #include <string>
 #include <vector>
 
@@ -17,9 +16,8 @@
 #include "cli/output.h"
 #include "cli/run_context.h"
 #include "cli/run_data.h"
-#include "dblocks/core/file_system.h"
+#include "cli/sample_files.h"
 #include "dblocks/core/log.h"
-#include "dblocks/data/npz.h"
 #include "dblocks/report/png_encoder.h"
 #include "dblocks/tasks/image_sampler.h"
 #include "dblocks/train/run_reader.h"
@@ -37,6 +35,7 @@ struct SampleArguments {
   uint64_t seed = 0;
   std::string out;
   std::string npz;
+  std::string safetensors;
   std::vector<std::string> overrides;
 };
 
@@ -91,52 +90,6 @@ std::vector<int64_t> read_classes(const std::string& text,
   return classes;
 }
 
-void write_images(const std::filesystem::path& folder,
-                  const at::Tensor& pixels,
-                  const std::vector<int64_t>& labels) {
-  real_file_system().make_folders(folder);
-  for (int64_t i = 0; i < pixels.size(0); ++i) {
-    const std::string name =
-        fmt::format("{:06}_class_{}.png", i, labels[static_cast<size_t>(i)]);
-    replace_file(folder / name,
-                 report::png_bytes(image_grid(pixels.narrow(0, i, 1), 1)));
-  }
-}
-
-void write_arrays(const std::filesystem::path& file,
-                  const at::Tensor& pixels,
-                  const std::vector<int64_t>& labels) {
-  const auto* bytes =
-      reinterpret_cast<const std::byte*>(pixels.const_data_ptr<uint8_t>());
-  data::write_npz(file, {{"arr_0",
-                          "|u1",
-                          pixels.sizes().vec(),
-                          {bytes, static_cast<size_t>(pixels.numel())}},
-                         {"arr_1",
-                          "<i8",
-                          {static_cast<int64_t>(labels.size())},
-                          std::as_bytes(std::span(labels))}});
-}
-
-/// Latents as numbers in the units of the data, [N, C, Y, X].
-void write_latents(const std::filesystem::path& file,
-                   const at::Tensor& latents,
-                   const data::LoaderOptions& scale,
-                   const std::vector<int64_t>& labels) {
-  const at::Tensor values =
-      tasks::to_values(latents, scale.mean, scale.std).contiguous();
-  const auto* bytes =
-      reinterpret_cast<const std::byte*>(values.const_data_ptr<float>());
-  data::write_npz(file, {{"arr_0",
-                          "<f4",
-                          values.sizes().vec(),
-                          {bytes, 4 * static_cast<size_t>(values.numel())}},
-                         {"arr_1",
-                          "<i8",
-                          {static_cast<int64_t>(labels.size())},
-                          std::as_bytes(std::span(labels))}});
-}
-
 /// The flags as the keys that they stand for.
 std::vector<std::string> overrides_of(const SampleArguments& arguments) {
   std::vector<std::string> overrides = arguments.overrides;
@@ -168,9 +121,11 @@ void warn_about_schedule(const std::vector<noise::ScheduledSigma>& schedule,
 
 ExitCode sample(const CommonFlags& flags, const SampleArguments& arguments) {
   using Clock = std::chrono::steady_clock;
-  DBLOCKS_CHECK(!arguments.out.empty() || !arguments.npz.empty(), ConfigError,
-                "[sample] expected --out or --npz, found neither: nowhere to "
-                "write images");
+  DBLOCKS_CHECK(!arguments.out.empty() || !arguments.npz.empty() ||
+                    !arguments.safetensors.empty(),
+                ConfigError,
+                "[sample] expected --out, --npz or --safetensors, found none: "
+                "nowhere to write images");
   prepare_process(flags);
   const at::Device device = open_device(flags);
   const TrainedNetwork network =
@@ -184,7 +139,8 @@ ExitCode sample(const CommonFlags& flags, const SampleArguments& arguments) {
   const bool is_picture =
       network.data.channels == 1 || network.data.channels == 3;
   DBLOCKS_CHECK(is_picture || arguments.out.empty(), ConfigError,
-                "[sample] expected --npz for latents of {} channels, found "
+                "[sample] expected --npz or --safetensors for latents of {} "
+                "channels, found "
                 "--out {}: they are no pictures yet",
                 network.data.channels, arguments.out);
   const std::vector<int64_t> classes =
@@ -211,20 +167,24 @@ ExitCode sample(const CommonFlags& flags, const SampleArguments& arguments) {
       setup.sampling, request, show_sampling_share);
   const double seconds =
       std::chrono::duration<double>(Clock::now() - start).count();
-  if (!is_picture) {
-    write_latents(arguments.npz, images, setup.loader, request.labels);
+  const data::LoaderOptions& scale = setup.loader;
+  DrawnImages drawn{.pixels = {}, .values = {}, .labels = request.labels};
+  if (is_picture) {
+    drawn.pixels = tasks::to_pixels(images, scale.mean, scale.std);
+  } else {
+    drawn.values = tasks::to_values(images, scale.mean, scale.std);
   }
-  const at::Tensor pixels =
-      is_picture ? tasks::to_pixels(images, setup.loader.mean, setup.loader.std)
-                 : at::Tensor();
-  if (is_picture && !arguments.npz.empty()) {
-    write_arrays(arguments.npz, pixels, request.labels);
+  if (!arguments.npz.empty()) {
+    write_arrays(arguments.npz, drawn);
+  }
+  if (!arguments.safetensors.empty()) {
+    write_tensors(arguments.safetensors, drawn, network);
   }
   if (arguments.out.ends_with(".png")) {
-    replace_file(arguments.out,
-                 report::png_bytes(image_grid(pixels, arguments.per_class)));
+    replace_file(arguments.out, report::png_bytes(image_grid(
+                                    drawn.pixels, arguments.per_class)));
   } else if (!arguments.out.empty()) {
-    write_images(arguments.out, pixels, request.labels);
+    write_image_files(arguments.out, drawn);
   }
   print_line(
       fmt::format("{} images of {} classes, {} steps, guidance {}: {:.1f} "
@@ -261,6 +221,9 @@ void add_sample(CLI::App& app, CommonFlags& flags, Action& action) {
       "--npz", arguments->npz,
       "NumPy arrays: arr_0 images [N, Y, X, C] (latents as numbers "
       "[N, C, Y, X]), arr_1 classes");
+  verb->add_option("--safetensors", arguments->safetensors,
+                   "Tensors: images [N, C, Y, X] and labels, as data sets of "
+                   "one's own are read");
   add_set_flag(*verb, arguments->overrides,
                "Override a key that does not change weights: a.b=c");
   add_common_flags(*verb, flags);

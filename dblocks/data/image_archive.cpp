@@ -11,6 +11,7 @@
 #include <string>
 #include <utility>
 
+#include "dblocks/checkpoint/safetensors.h"
 #include "dblocks/core/error.h"
 #include "dblocks/data/npz.h"
 
@@ -121,14 +122,77 @@ void check_covariance(const std::vector<double>& covariance,
   }
 }
 
+bool is_safetensors(const fs::path& file) {
+  return file.extension() == ".safetensors";
+}
+
+/// [N, C, Y, X] as [N, Y, X, C].
+std::vector<uint8_t> interleaved(const TensorBytes& images) {
+  const auto channels = static_cast<size_t>(images.shape[1]);
+  const auto area = static_cast<size_t>(images.shape[2]) *
+                    static_cast<size_t>(images.shape[3]);
+  std::vector<uint8_t> pixels(images.bytes.size());
+  uint8_t* to = pixels.data();
+  for (size_t n = 0; n < static_cast<size_t>(images.shape[0]); ++n) {
+    for (size_t p = 0; p < area; ++p) {
+      for (size_t c = 0; c < channels; ++c) {
+        *to++ =
+            static_cast<uint8_t>(images.bytes[(n * channels + c) * area + p]);
+      }
+    }
+  }
+  return pixels;
+}
+
+ImageArchive images_of_tensors(const fs::path& file) try {
+  const checkpoint::SafetensorsFile tensors(file);
+  const TensorBytes& images = tensors.at("images");
+  const std::vector<int64_t>& shape = images.shape;
+  const auto is_side = [](int64_t n) { return n >= 1 && n <= kMaxSide; };
+  DBLOCKS_CHECK(images.dtype == DType::kU8 && shape.size() == 4 &&
+                    shape[0] >= 1 && (shape[1] == 1 || shape[1] == 3) &&
+                    is_side(shape[2]) && is_side(shape[3]),
+                DataError,
+                "[read_images] expected U8 [N, 1 or 3, Y, X], found {} [{}]: "
+                "{}, tensor images",
+                dtype_name(images.dtype), fmt::join(shape, ", "),
+                file.string());
+  ImageArchive archive{.shape = {shape[0], shape[2], shape[3], shape[1]},
+                       .pixels = interleaved(images),
+                       .classes = {}};
+  const auto labels =
+      std::ranges::find(tensors.tensors(), "labels", &TensorBytes::name);
+  if (labels != tensors.tensors().end()) {
+    DBLOCKS_CHECK(
+        labels->dtype == DType::kI64 && labels->shape == std::vector{shape[0]},
+        DataError,
+        "[read_images] expected I64 [{}], one label for each image, found {} "
+        "[{}]: {}, tensor labels",
+        shape[0], dtype_name(labels->dtype), fmt::join(labels->shape, ", "),
+        file.string());
+    archive.classes.emplace(static_cast<size_t>(shape[0]));
+    std::memcpy(archive.classes->data(), labels->bytes.data(),
+                labels->bytes.size());
+  }
+  return archive;
+} catch (const CheckpointError& error) {
+  throw DataError(error.what());
+}
+
 }  // namespace
 
 ImageArchive read_image_archive(const fs::path& file) {
+  if (is_safetensors(file)) {
+    return images_of_tensors(file);
+  }
   return images_of(read_arrays(file, {kImages}, {kClasses}), file);
 }
 
 std::variant<ImageArchive, FeatureStatistics> read_reference(
     const fs::path& file) {
+  if (is_safetensors(file)) {
+    return images_of_tensors(file);
+  }
   const Arrays arrays =
       read_arrays(file, {}, {kImages, kClasses, kMean, kCovariance});
   if (arrays.contains(kImages)) {

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Images, and what others measured of images, in archives of NumPy arrays.
+// Images, and what others measured of images, in archives of NumPy arrays and
+// in safetensors files.
 #pragma once
 
 #include <cstdint>
@@ -23,10 +24,12 @@ struct FeatureStatistics {
   std::vector<double> covariance;  ///< [F, F]
 };
 
-/// Reads `arr_0`, images of type uint8 with 1 or 3 channels, and `arr_1`, their
-/// classes of type int64 or int32 if there are any: what `dblocks sample --npz`
-/// writes. *Errors*: DataError naming the file and the array if the file or the
-/// images are missing, or anything is damaged or of another type or shape.
+/// Reads `arr_0`, images [N, Y, X, C] of type uint8 with 1 or 3 channels, and
+/// `arr_1`, their classes of type int64 or int32 if there are any: what
+/// `dblocks sample --npz` writes. From a file named *.safetensors `images` [N,
+/// C, Y, X] and `labels`: what `--safetensors` writes. *Errors*: DataError
+/// naming the file and the array if the file or the images are missing, or
+/// anything is damaged or of another type or shape.
 ImageArchive read_image_archive(const std::filesystem::path& file);
 
 /// Reads a set that others are compared with: images, as above, or where there

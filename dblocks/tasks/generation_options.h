@@ -139,9 +139,9 @@ inline void visit_fields(FieldVisitor& visitor, EvaluationOptions& options) {
                  "train set."},
                 options.reference);
   visitor.field({"reference_file", "",
-                 "File with real images, or published statistics of "
-                 "Inception's features, that they are compared with instead: "
-                 "an archive of NumPy arrays; empty = none."},
+                 "File with real images (npz or safetensors), or published "
+                 "statistics of Inception's features (npz), that they are "
+                 "compared with instead; empty = none."},
                 options.reference_file);
   visitor.field({"classifier", "",
                  "Folder of an end-to-end classifier whose features images are "

@@ -143,6 +143,7 @@ TEST(RecipesTest, ThePaperTrainsGeneratingBlocksForAHundredEpochs) {
   const RunConfig cifar = resolved("cifar10_dit_s");
   EXPECT_EQ(cifar.train.steps, 100 * 97);
   EXPECT_EQ(cifar.num_layers(), 12);
+  EXPECT_EQ(resolved("cifar100_dit_s").train.steps, 100 * 97);
   const RunConfig imagenet = resolved("imagenet256_latent_dit_l");
   EXPECT_EQ(imagenet.train.steps, 100 * 2502);
   EXPECT_EQ(imagenet.dit.width, 1024);

@@ -7,6 +7,7 @@
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
+#include <set>
 #include <string>
 
 #include "dblocks/config/recipe.h"
@@ -92,6 +93,23 @@ TEST_F(SweepTableTest, EveryTableOfTheRepositoryGivesRunsThatResolve) {
     }
   }
   EXPECT_GE(num_tables, 3);
+}
+
+TEST_F(SweepTableTest, TablesOfEqualTotalsTakeEqualStepsInAll) {
+  const auto totals = [](const std::string& name, int64_t num_samples) {
+    const SweepTable table = load_sweep_table("recipes/tables/" + name);
+    std::set<int64_t> found;
+    for (const SweepVariant& variant : table.variants) {
+      LoadedConfig loaded = load_recipe(table.recipe, variant.overrides);
+      resolve(loaded, num_samples);
+      found.insert(loaded.config.train.steps * loaded.config.blocks.num_blocks);
+    }
+    return found;
+  };
+  EXPECT_THAT(totals("cifar10_dit_num_blocks_equal_total.toml", 50000),
+              testing::ElementsAre(3 * 100 * 97));
+  EXPECT_THAT(totals("dit_num_blocks_equal_total.toml", 60000),
+              testing::ElementsAre(4500));
 }
 
 }  // namespace

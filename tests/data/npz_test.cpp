@@ -12,7 +12,9 @@
 #include <variant>
 #include <vector>
 
+#include "dblocks/checkpoint/safetensors.h"
 #include "dblocks/core/error.h"
+#include "dblocks/core/file_system.h"
 #include "dblocks/data/dataset.h"
 #include "dblocks/data/image_archive.h"
 #include "dblocks/data/npy_header.h"
@@ -229,6 +231,37 @@ TEST_F(ReferenceTest, IsImagesWhereThereAreAny) {
   const std::vector<uint8_t> pixels(12);
   write_npz(file("bare"), {{"arr_0", "|u1", {2, 2, 3, 1}, bytes_of(pixels)}});
   EXPECT_FALSE(read_image_archive(file("bare")).classes);
+}
+
+TEST_F(ReferenceTest, TensorsAreTheSameImages) {
+  // Two images of 1 x 2 pixels in three channels, one channel after the other.
+  const std::vector<uint8_t> pixels = {1,  2,  3,  4,  5,  6,
+                                       11, 12, 13, 14, 15, 16};
+  const std::vector<int64_t> labels = {1, 0};
+  const fs::path path = root_.path() / "images.safetensors";
+  std::vector<TensorBytes> tensors = {
+      {"images", DType::kU8, {2, 3, 1, 2}, bytes_of(pixels)},
+      {"labels", DType::kI64, {2}, bytes_of(labels)}};
+  checkpoint::write_safetensors(real_file_system(), path, tensors);
+  const ImageArchive images = read_image_archive(path);
+  EXPECT_THAT(images.shape, ElementsAre(2, 1, 2, 3));
+  EXPECT_THAT(images.pixels,
+              ElementsAre(1, 3, 5, 2, 4, 6, 11, 13, 15, 12, 14, 16));
+  EXPECT_THAT(images.classes.value(), ElementsAre(1, 0));
+  EXPECT_EQ(std::get<ImageArchive>(read_reference(path)).pixels, images.pixels);
+  tensors[1].shape = {1};
+  tensors[1].bytes = tensors[1].bytes.first(8);
+  checkpoint::write_safetensors(real_file_system(), path, tensors);
+  EXPECT_THAT(error_of<DataError>([&] { read_image_archive(path); }),
+              HasSubstr("expected I64 [2], one label for each image"));
+  tensors[0] = {"images", DType::kU8, {2, 6, 1, 1}, bytes_of(pixels)};
+  checkpoint::write_safetensors(real_file_system(), path, tensors);
+  EXPECT_THAT(
+      error_of<DataError>([&] { read_image_archive(path); }),
+      HasSubstr("expected U8 [N, 1 or 3, Y, X], found U8 [2, 6, 1, 1]"));
+  std::ofstream(path) << "no tensors";
+  EXPECT_THAT(error_of<DataError>([&] { read_image_archive(path); }),
+              HasSubstr(path.string()));
 }
 
 TEST_F(ReferenceTest, IsStatisticsOfEitherWidth) {

@@ -175,6 +175,28 @@ class Generation(Program):
         self.assertIn("against the 30 images of arrays.npz (", score["name"])
         self.assertAlmostEqual(score["frechet_distance"], 0, delta=1e-4)
         self.assertEqual((score["precision"], score["recall"]), (1, 1))
+        # The same images in the other form, which is a data set of its own too.
+        tensors = self.folder / "data" / "train.safetensors"
+        tensors.parent.mkdir()
+        self.expect(self.sample("--classes", "0-9", "--per-class", "3",
+                                "--safetensors", tensors), 0)
+        (same,) = measured("--set", f"evaluation.reference_file={tensors}")[
+            "scores"]
+        self.assertEqual(same["frechet_distance"], score["frechet_distance"])
+        self.assertEqual(same["name"].replace("train.safetensors",
+                                              "arrays.npz"), score["name"])
+        shutil.copy(tensors, tensors.parent / "test.safetensors")
+        again = self.folder / "again"
+        self.expect(run("train", RECIPE, "--out", again, "--threads", "1",
+                        "--set", "data.dataset=safetensors", "--set",
+                        f"data.root={tensors.parent}", "--set",
+                        "data.test_samples=0", "--set", "data.batch_size=10",
+                        "--set", "train.steps=3", "--set",
+                        "optim.warmup_steps=1"), 0)
+        self.assertEqual(
+            json.loads((again / "data.json").read_text())["class_names"],
+            json.loads((self.run_folder / "data.json").read_text())[
+                "class_names"])
         classifier = self.folder / "classifier"
         self.expect(run("train", ROOT / "recipes" / "debug_vit.toml", "--out",
                         classifier, "--set", "method=end_to_end", *SMALL), 0)
