@@ -135,13 +135,20 @@ void check_overrides(const config::RunConfig& run,
   }
 }
 
-at::Device open_device(const CommonFlags& flags) {
+bool names_cuda(const CommonFlags& flags) {
   if (flags.device == "cpu") {
-    return at::kCPU;
+    return false;
   }
   DBLOCKS_CHECK(flags.device == "cuda" || flags.device.starts_with("cuda:"),
                 ConfigError, "[device] expected cpu, cuda or cuda:N, found {}",
                 flags.device);
+  return true;
+}
+
+at::Device open_device(const CommonFlags& flags) {
+  if (!names_cuda(flags)) {
+    return at::kCPU;
+  }
   const int index = cuda_index(flags.device);
   const int count = ops::cuda::open_devices();
   DBLOCKS_CHECK(index < count, DeviceError,

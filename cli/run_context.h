@@ -44,9 +44,12 @@ void check_overrides(const config::RunConfig& run,
 /// Memory that tensors on `device` may still take.
 int64_t free_bytes(at::Device device);
 
-/// Reads --device: "cpu", "cuda" or "cuda:N". Loads LibTorch's CUDA half when
-/// it is asked for. *Errors*: ConfigError for another word, DeviceError if the
-/// device is not there.
+/// Whether --device names a CUDA device, which need not be here. *Errors*:
+/// ConfigError for another word than "cpu", "cuda" or "cuda:N".
+bool names_cuda(const CommonFlags& flags);
+
+/// Reads --device. Loads LibTorch's CUDA half when it is asked for. *Errors*:
+/// as above; DeviceError if the device is not there.
 at::Device open_device(const CommonFlags& flags);
 
 /// Prepares the process for numerical work: threads, memory meter.

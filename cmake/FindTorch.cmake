@@ -4,6 +4,11 @@
 # The wheel's own CMake package insists on a CUDA toolkit whenever the wheel is
 # a CUDA build; a program that links the CPU half needs neither toolkit nor GPU.
 #
+# at::parallel_for is a plain loop in code that is compiled without OpenMP, so
+# what links dblocks::torch_cpu is compiled with it, and linked with the OpenMP
+# library of the wheel: a second one would have threads of its own.
+# DBLOCKS_OPENMP=OFF leaves both out.
+#
 # Looks in TORCH_ROOT (the folder that holds lib/ and include/), then in the
 # private virtual environment .venv of the source tree, then asks python3.
 # Outputs Torch_FOUND, Torch_VERSION, TORCH_ROOT.
@@ -78,6 +83,15 @@ if(Torch_FOUND AND NOT TARGET dblocks::torch_cpu)
                # libtorch_cpu names libcudart and libcupti, which are found at
                # run time through its own RPATH.
                INTERFACE_LINK_OPTIONS "LINKER:--allow-shlib-undefined")
+  file(GLOB _torch_openmp "${TORCH_ROOT}/lib/libgomp*.so*")
+  if(NOT DEFINED DBLOCKS_OPENMP OR DBLOCKS_OPENMP)
+    set_property(TARGET dblocks::torch_cpu APPEND
+                 PROPERTY INTERFACE_LINK_LIBRARIES
+                          "${_torch_openmp}$<$<NOT:$<BOOL:${_torch_openmp}>>:gomp>")
+    set_property(TARGET dblocks::torch_cpu
+                 PROPERTY INTERFACE_COMPILE_OPTIONS
+                          "$<$<COMPILE_LANGUAGE:CXX>:-fopenmp>")
+  endif()
   # The CUDA half, where the wheel has one; only the kernels link it.
   if(EXISTS "${TORCH_ROOT}/lib/libtorch_cuda.so")
     add_library(dblocks::torch_cuda INTERFACE IMPORTED GLOBAL)

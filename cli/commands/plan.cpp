@@ -189,14 +189,14 @@ struct Places {
   }
 };
 
-std::optional<Places> places(const CommonFlags& flags,
-                             const PlanArguments& arguments,
-                             const train::RunSetup& setup) {
+std::optional<Places> place_states(const CommonFlags& flags,
+                                   const PlanArguments& arguments,
+                                   const train::RunSetup& setup) {
   if (arguments.memory.empty()) {
     return std::nullopt;
   }
   const int64_t budget = read_memory_flag(arguments.memory);
-  if (flags.device == "cpu") {
+  if (!names_cuda(flags)) {
     return Places{.budget_bytes = budget,
                   .paging = plan_within(setup, budget),
                   .device = {}};
@@ -267,7 +267,7 @@ void print_ways(const std::vector<Way>& ways, bool has_limit) {
 
 ExitCode plan(const CommonFlags& flags, PlanArguments arguments) {
   check_host_memory_flag(arguments.host_memory, flags.device);
-  const bool is_cpu = flags.device == "cpu";
+  const bool is_cpu = !names_cuda(flags);
   DBLOCKS_CHECK(is_cpu || !arguments.measures, ConfigError,
                 "[plan] expected --measure with --device cpu, found {}. Hint: "
                 "dblocks bench --device cuda",
@@ -280,7 +280,7 @@ ExitCode plan(const CommonFlags& flags, PlanArguments arguments) {
       open_recipe(arguments.recipe, arguments.overrides, at::kCPU);
   const std::vector<UnitPlan> plans = train::plan_steps(context.setup);
   const std::optional<Places> places =
-      cli::places(flags, arguments, context.setup);
+      place_states(flags, arguments, context.setup);
   std::optional<int64_t> limit;  // of tensors
   if (places) {
     limit = places->limit_bytes();
@@ -364,10 +364,9 @@ void add_plan(CLI::App& app, CommonFlags& flags, Action& action) {
                "Override a key of the recipe: a.b=c");
   verb->add_option(
       "--memory", arguments->memory,
-      "Memory of the process, with --device cuda of tensors on the "
-      "device, for instance 8GiB: what would be in "
-      "memory and what on disk, the largest batch and settings of "
-      "the step that fit");
+      "Memory of the process, with --device cuda of tensors on the device, "
+      "for instance 8GiB: what would be in memory and what on disk, the "
+      "largest batch and settings of the step that fit");
   verb->add_option("--host-memory", arguments->host_memory,
                    "With --device cuda: host memory for the states of blocks "
                    "that wait there; by default 60 % of what is free");

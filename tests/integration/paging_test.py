@@ -67,6 +67,8 @@ class Paging(Program):
             refused = self.expect(run(*verb, "--host-memory", "1GiB"), 2)
             self.assertIn("expected --host-memory with --device cuda",
                           refused.stderr)
+        refused = self.expect(run("plan", RECIPE, *FEW, "--device", "gpu"), 2)
+        self.assertIn("expected cpu, cuda or cuda:N", refused.stderr)
         refused = self.expect(run("plan", RECIPE, *FEW, "--memory", "1GiB",
                                   "--device", "cuda", "--host-memory", "much"),
                               2)
