@@ -2,7 +2,6 @@
 #include "cli/image_sets.h"
 
 #include <ATen/ops/empty.h>
-#include <ATen/ops/tensor.h>
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
@@ -13,6 +12,7 @@
 #include <variant>
 
 #include "dblocks/core/error.h"
+#include "dblocks/core/flat_state.h"
 #include "dblocks/core/hash.h"
 #include "dblocks/data/image_archive.h"
 #include "dblocks/tasks/image_comparison.h"
@@ -21,12 +21,10 @@ namespace dblocks::cli {
 namespace {
 
 template <class Number>
-at::Tensor as_tensor(const std::vector<Number>& numbers,
-                     at::ScalarType type,
+at::Tensor tensor_of(const std::vector<Number>& numbers,
+                     DType dtype,
                      const std::vector<int64_t>& shape) {
-  at::Tensor result = at::empty(shape, type);
-  std::ranges::copy(numbers, static_cast<Number*>(result.mutable_data_ptr()));
-  return result;
+  return as_tensor({"", dtype, shape, std::as_bytes(std::span(numbers))});
 }
 
 /// A file's name with the hash of what was read of it.
@@ -63,11 +61,11 @@ ForeignImages foreign_images(data::ImageArchive images,
   check_size(images, file, networks, info);
   ForeignImages result{
       .name = name_of(file, {std::as_bytes(std::span(images.pixels))}),
-      .pixels = as_tensor(images.pixels, at::kByte, images.shape),
+      .pixels = tensor_of(images.pixels, DType::kU8, images.shape),
       .classes = {}};
   if (images.classes) {
     result.classes =
-        as_tensor(*images.classes, at::kLong, {images.shape.front()});
+        tensor_of(*images.classes, DType::kI64, {images.shape.front()});
   }
   return result;
 }
@@ -89,8 +87,8 @@ Reference statistics(const data::FeatureStatistics& found,
                   name_of(file, {std::as_bytes(std::span(found.mean)),
                                  std::as_bytes(std::span(found.covariance))}),
           .pixels = {},
-          .mean = as_tensor(found.mean, at::kDouble, {num_features}),
-          .covariance = as_tensor(found.covariance, at::kDouble,
+          .mean = tensor_of(found.mean, DType::kF64, {num_features}),
+          .covariance = tensor_of(found.covariance, DType::kF64,
                                   {num_features, num_features})};
 }
 

@@ -24,11 +24,10 @@ struct ForeignImages {
   at::Tensor classes;  ///< [N] int64; undefined where they are not known
 };
 
-/// Reads images from an archive of NumPy arrays, see data/image_archive.h.
-/// *Errors*: DataError if it holds none; ConfigError for images of another size
-/// than `info`'s or fewer channels where `networks` compare by more than
-/// Inception's features, which take images of any size, and for classes that
-/// `info` does not have.
+/// Reads images from a file, see data/image_archive.h. *Errors*: DataError if
+/// it holds none; ConfigError for images of another shape than `info`'s where
+/// `networks` compare by more than Inception's features, which take any, and
+/// for classes that `info` does not have.
 ForeignImages open_images(const std::string& file,
                           const FeatureNetworks& networks,
                           const data::DatasetInfo& info);

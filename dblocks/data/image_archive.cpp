@@ -27,6 +27,16 @@ constexpr const char* kMean = "mu";
 constexpr const char* kCovariance = "sigma";
 constexpr int64_t kMaxSide = 65500;
 
+/// Whether there is an image, of such sides, grey or in colour.
+bool is_picture_shape(int64_t count,
+                      int64_t rows,
+                      int64_t columns,
+                      int64_t channels) {
+  const auto is_side = [](int64_t n) { return n >= 1 && n <= kMaxSide; };
+  return count >= 1 && is_side(rows) && is_side(columns) &&
+         (channels == 1 || channels == 3);
+}
+
 Arrays read_arrays(const fs::path& file,
                    const std::vector<std::string>& names,
                    const std::vector<std::string>& optional) {
@@ -60,10 +70,8 @@ std::vector<int64_t> classes_of(const NpyData& classes,
 ImageArchive images_of(const Arrays& arrays, const fs::path& file) {
   const NpyData& images = arrays.at(kImages);
   const std::vector<int64_t>& shape = images.shape;
-  const auto is_side = [](int64_t n) { return n >= 1 && n <= kMaxSide; };
-  DBLOCKS_CHECK(images.dtype == "|u1" && shape.size() == 4 && shape[0] >= 1 &&
-                    is_side(shape[1]) && is_side(shape[2]) &&
-                    (shape[3] == 1 || shape[3] == 3),
+  DBLOCKS_CHECK(images.dtype == "|u1" && shape.size() == 4 &&
+                    is_picture_shape(shape[0], shape[1], shape[2], shape[3]),
                 DataError,
                 "[read_npz] expected images |u1 [N, Y, X, 1 or 3], found {} "
                 "[{}]: {}, array {}",
@@ -126,40 +134,24 @@ bool is_safetensors(const fs::path& file) {
   return file.extension() == ".safetensors";
 }
 
-/// [N, C, Y, X] as [N, Y, X, C].
-std::vector<uint8_t> interleaved(const TensorBytes& images) {
-  const auto channels = static_cast<size_t>(images.shape[1]);
-  const auto area = static_cast<size_t>(images.shape[2]) *
-                    static_cast<size_t>(images.shape[3]);
-  std::vector<uint8_t> pixels(images.bytes.size());
-  uint8_t* to = pixels.data();
-  for (size_t n = 0; n < static_cast<size_t>(images.shape[0]); ++n) {
-    for (size_t p = 0; p < area; ++p) {
-      for (size_t c = 0; c < channels; ++c) {
-        *to++ =
-            static_cast<uint8_t>(images.bytes[(n * channels + c) * area + p]);
-      }
-    }
-  }
-  return pixels;
-}
-
 ImageArchive images_of_tensors(const fs::path& file) try {
   const checkpoint::SafetensorsFile tensors(file);
   const TensorBytes& images = tensors.at("images");
   const std::vector<int64_t>& shape = images.shape;
-  const auto is_side = [](int64_t n) { return n >= 1 && n <= kMaxSide; };
   DBLOCKS_CHECK(images.dtype == DType::kU8 && shape.size() == 4 &&
-                    shape[0] >= 1 && (shape[1] == 1 || shape[1] == 3) &&
-                    is_side(shape[2]) && is_side(shape[3]),
+                    is_picture_shape(shape[0], shape[2], shape[3], shape[1]),
                 DataError,
                 "[read_images] expected U8 [N, 1 or 3, Y, X], found {} [{}]: "
                 "{}, tensor images",
                 dtype_name(images.dtype), fmt::join(shape, ", "),
                 file.string());
-  ImageArchive archive{.shape = {shape[0], shape[2], shape[3], shape[1]},
-                       .pixels = interleaved(images),
-                       .classes = {}};
+  ImageArchive archive{
+      .shape = {shape[0], shape[2], shape[3], shape[1]},
+      .pixels =
+          transposed({reinterpret_cast<const uint8_t*>(images.bytes.data()),
+                      images.bytes.size()},
+                     shape[1], shape[2] * shape[3]),
+      .classes = {}};
   const auto labels =
       std::ranges::find(tensors.tensors(), "labels", &TensorBytes::name);
   if (labels != tensors.tensors().end()) {
@@ -180,6 +172,23 @@ ImageArchive images_of_tensors(const fs::path& file) try {
 }
 
 }  // namespace
+
+std::vector<uint8_t> transposed(std::span<const uint8_t> images,
+                                int64_t rows,
+                                int64_t columns) {
+  const auto height = static_cast<size_t>(rows);
+  const auto width = static_cast<size_t>(columns);
+  std::vector<uint8_t> result(images.size());
+  uint8_t* to = result.data();
+  for (size_t first = 0; first < images.size(); first += height * width) {
+    for (size_t column = 0; column < width; ++column) {
+      for (size_t row = 0; row < height; ++row) {
+        *to++ = images[first + row * width + column];
+      }
+    }
+  }
+  return result;
+}
 
 ImageArchive read_image_archive(const fs::path& file) {
   if (is_safetensors(file)) {

@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <optional>
+#include <span>
 #include <variant>
 #include <vector>
 
@@ -17,6 +18,13 @@ struct ImageArchive {
   std::vector<uint8_t> pixels;  ///< in C order
   std::optional<std::vector<int64_t>> classes;
 };
+
+/// Each image, a matrix [rows, columns] of bytes, with rows and columns
+/// exchanged: pixels [Y X, C] from channels [C, Y X], and the other way round.
+/// Requires: whole images.
+std::vector<uint8_t> transposed(std::span<const uint8_t> images,
+                                int64_t rows,
+                                int64_t columns);
 
 /// Mean and covariance of the features of a set of images.
 struct FeatureStatistics {

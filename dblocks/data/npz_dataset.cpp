@@ -26,23 +26,6 @@ struct Split {
   std::vector<uint8_t> pixels;  // [N, C, Y, X]
 };
 
-/// Each image with its channels one after the other.
-std::vector<uint8_t> planar(const ImageArchive& images) {
-  const auto area = static_cast<size_t>(images.shape[1]) *
-                    static_cast<size_t>(images.shape[2]);
-  const auto channels = static_cast<size_t>(images.shape[3]);
-  std::vector<uint8_t> pixels(images.pixels.size());
-  uint8_t* to = pixels.data();
-  for (size_t n = 0; n < static_cast<size_t>(images.shape[0]); ++n) {
-    for (size_t c = 0; c < channels; ++c) {
-      for (size_t p = 0; p < area; ++p) {
-        *to++ = images.pixels[(n * area + p) * channels + c];
-      }
-    }
-  }
-  return pixels;
-}
-
 Split read_split(const fs::path& path) {
   ImageArchive images = read_image_archive(path);
   DBLOCKS_CHECK(images.classes, DataError,
@@ -51,7 +34,8 @@ Split read_split(const fs::path& path) {
   return {.path = path,
           .shape = images.shape,
           .labels = std::move(*images.classes),
-          .pixels = planar(images)};
+          .pixels = transposed(images.pixels, images.shape[1] * images.shape[2],
+                               images.shape[3])};
 }
 
 void check_classes(const Split& split, int64_t num_classes) {
