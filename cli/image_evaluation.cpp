@@ -414,7 +414,10 @@ ExitCode evaluate_images(const CommonFlags& flags,
           asked_class_share(networks, drawn, at::tensor(request.labels))};
   evaluation.nearest_png_base64 =
       base64_of(nearest_picture(drawn, context.data.train, networks.quick()));
-  const at::Tensor test = pixels_of(context.data.test);
+  const bool is_test = options.reference_file.empty() &&
+                       options.reference == tasks::ReferenceSet::kTest;
+  const at::Tensor test =
+      is_test ? reference.pixels : pixels_of(context.data.test);
   evaluation.block_loss = unit_losses(context, reader, test, device);
   evaluation.noise_curves =
       noise_curves(asked.run, asked.against, other, context,
