@@ -264,20 +264,19 @@ std::vector<MeasuredStep> measure_steps(const BenchArguments& arguments,
       BenchShape shape = bench_shape(name, device.is_cpu(), arguments.is_quick);
       shape.setup.task.shape.compute =
           precision == "fp32" ? at::kFloat : at::kBFloat16;
-      const bool is_slow = precision == "bf16" && !has_bf16;
+      train::Repeats repeats = repeats_of(arguments.is_quick, 3);
+      PeerOptions peers{.python = arguments.peers,
+                        .flags = flags,
+                        .warmup = arguments.is_quick ? 1 : 2,
+                        .steps = arguments.is_quick ? 3 : 5};
+      if (precision == "bf16" && !has_bf16) {
+        repeats = {.warmup = 0, .least = 1, .seconds = 0};
+        peers.warmup = 0;
+        peers.steps = 1;
+      }
       stage.say(fmt::format("{} in {}", shape.title, precision));
-      const train::StepTime time = train::measure_step_time(
-          shape.setup, 0, device,
-          is_slow ? train::Repeats{.warmup = 0, .least = 1, .seconds = 0}
-                  : repeats_of(arguments.is_quick, 3));
-      const PeerOptions peers{.python = arguments.peers,
-                              .flags = flags,
-                              .warmup = is_slow              ? 0
-                                        : arguments.is_quick ? 1
-                                                             : 2,
-                              .steps = is_slow              ? 1
-                                       : arguments.is_quick ? 3
-                                                            : 5};
+      const train::StepTime time =
+          train::measure_step_time(shape.setup, 0, device, repeats);
       Json peer;
       if (!arguments.peers.empty()) {
         stage.say(fmt::format("{} in {} in PyTorch", shape.title, precision));
