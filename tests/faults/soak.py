@@ -15,6 +15,7 @@ import support
 RECIPE = support.ROOT / "recipes" / "debug_big_stack.toml"
 SETTINGS = {"train.steps": 10_000_000, "checkpoint.every_steps": 10,
             "train.log_every_steps": 50, "data.test_samples": 0}
+NUM_BLOCKS = 8
 
 
 @dataclasses.dataclass
@@ -65,12 +66,12 @@ def take(pid, run_folder):
 
 
 def steps_logged(run_folder):
-    """Steps of all blocks, by the last line of each log."""
-    total = 0
+    """Steps by the last whole line of each block's log."""
+    steps = []
     for log in pathlib.Path(run_folder).glob("blocks/*/log.jsonl"):
-        lines = log.read_text().splitlines()
-        total += json.loads(lines[-1])["step"] if lines else 0
-    return total
+        lines = log.read_text().split("\n")[:-1]
+        steps.append(json.loads(lines[-1])["step"] if lines else 0)
+    return steps
 
 
 def growth(samples, what):
@@ -84,8 +85,9 @@ def growth(samples, what):
 
 
 def soak(seconds, every=0.5):
-    """Trains so long. Returns the samples, the steps that were logged and what
-    was wrong."""
+    """Trains so long once every block has logged, for a block's log files are
+    opened by its first line. Returns the samples, the steps that were logged and
+    what was wrong."""
     with support.scratch() as folder:
         support.write_data(folder / "data")
         out = folder / "run"
@@ -94,6 +96,9 @@ def soak(seconds, every=0.5):
             process = subprocess.Popen(
                 command("train", folder / "data", "--memory", limit, "--out",
                         out, "--threads", 1), stdout=output, stderr=output)
+            while (process.poll() is None
+                   and sum(step > 0 for step in steps_logged(out)) < NUM_BLOCKS):
+                time.sleep(every)
             samples, end = [], time.monotonic() + seconds
             while time.monotonic() < end and process.poll() is None:
                 time.sleep(every)
@@ -105,7 +110,7 @@ def soak(seconds, every=0.5):
             code = process.wait(timeout=120)
             output.seek(0)
             text = output.read()
-        steps = steps_logged(out)
+        steps = sum(steps_logged(out))
     wrong = []
     if died is not None or code != 75:
         wrong.append(f"expected to be stopped with 75, found {died or code}: "

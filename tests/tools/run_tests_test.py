@@ -4,6 +4,7 @@
 cmake, ctest and the setup are stand-ins: nothing is built.
 """
 
+import subprocess
 import sys
 import unittest
 from pathlib import Path
@@ -80,6 +81,14 @@ class RunTestsTest(ScriptCase):
         self.fake("cmake", "[[ $1 != --build ]]")
         self.assertNotEqual(self.run_script("run_tests", "--sanitize").returncode, 0)
         self.assertEqual(self.calls("ctest"), [])
+
+    def test_the_compilers_use_every_core_though_the_tests_use_one_thread(self):
+        self.run_script("run_tests")
+        jobs = subprocess.run(
+            ["env", "-u", "OMP_NUM_THREADS", str(self.root / "tools/build_jobs")],
+            capture_output=True, text=True, check=True).stdout.strip()
+        self.assertIn(f"cmake --build build --parallel {jobs}",
+                      self.calls("cmake"))
 
     def test_warnings_become_errors_in_both_builds(self):
         self.run_script("run_tests", "--sanitize", "--werror")
