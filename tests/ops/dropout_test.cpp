@@ -9,11 +9,13 @@
 #include <ATen/ops/randn.h>
 #include <gtest/gtest.h>
 
+#include <array>
 #include <cmath>
 #include <vector>
 
 #include "dblocks/core/batch_part.h"
 #include "dblocks/ops/dropout_kernel.h"
+#include "dblocks/ops/philox_kernel.h"
 #include "tests/ops/twin.h"
 
 namespace dblocks::ops {
@@ -95,6 +97,20 @@ TEST(DropoutTest, PartsOfABatchDropWhatTheWholeDrops) {
     EXPECT_TRUE(at::equal(own.grad().ne(0), y.ne(0))) << first;
   }
   EXPECT_EQ(current_batch_part(), BatchPart());
+}
+
+TEST(DropoutTest, WordsMadeInVectorsAreThoseOfTheTwin) {
+  using Words = std::array<uint32_t, internal::kPhiloxWords>;
+  constexpr int64_t kCarry = int64_t{1} << 28;  // 16 of them pass 2^32
+  for (const int64_t group :
+       {int64_t{0}, int64_t{77}, kCarry - 1, kCarry, (int64_t{1} << 40) + 5}) {
+    for (const uint64_t key : {0ull, ~0ull, 0x123456789abcdefull}) {
+      Words words, twin;
+      internal::philox_words(key, group, words.data());
+      internal::philox_words_plain(key, group, twin.data());
+      EXPECT_EQ(words, twin) << group << " " << key;
+    }
+  }
 }
 
 TEST(DropoutTest, TheKernelDrawsPhiloxWords) {
