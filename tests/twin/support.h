@@ -4,7 +4,10 @@
 #pragma once
 
 #include <ATen/core/Tensor.h>
+#include <gtest/gtest.h>
 
+#include <algorithm>
+#include <cmath>
 #include <cstdio>
 #include <cstdlib>
 #include <filesystem>
@@ -62,6 +65,21 @@ inline std::vector<std::string> lines_of(const std::string& command) {
   }
   pclose(pipe);
   return lines;
+}
+
+/// The largest deviation of our losses from the twin's, relative to those; both
+/// must be as many, and ours must move, for a trace that does not would agree
+/// without proving anything.
+inline double largest_deviation(const std::vector<double>& ours,
+                                const std::vector<double>& theirs,
+                                double least_movement) {
+  EXPECT_EQ(ours.size(), theirs.size());
+  EXPECT_GT(std::abs(ours.front() - ours.back()), least_movement);
+  double worst = 0;
+  for (size_t step = 0; step < std::min(ours.size(), theirs.size()); ++step) {
+    worst = std::max(worst, std::abs(ours[step] / theirs[step] - 1));
+  }
+  return worst;
 }
 
 }  // namespace dblocks::testing
