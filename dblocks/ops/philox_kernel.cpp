@@ -5,6 +5,10 @@
 // clears them.
 #include "dblocks/ops/philox_kernel.h"
 
+#include <array>
+
+#include "dblocks/core/philox.h"
+
 #if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__)
 #define DBLOCKS_PHILOX_VECTORS
 #include <immintrin.h>
@@ -13,18 +17,14 @@
 namespace dblocks::ops::internal {
 namespace {
 
-constexpr uint32_t kMultiplier0 = 0xD2511F53, kMultiplier1 = 0xCD9E8D57;
-constexpr uint32_t kWeyl0 = 0x9E3779B9, kWeyl1 = 0xBB67AE85;
-constexpr int kRounds = 10;
-
 #ifdef DBLOCKS_PHILOX_VECTORS
 
 [[gnu::target("avx2")]] void philox_words_avx2(uint64_t key,
                                                int64_t group,
                                                uint32_t* words) {
   constexpr int kVectors = 2;  // of 4 lanes; more do not fit the registers
-  const __m256i m0 = _mm256_set1_epi64x(kMultiplier0);
-  const __m256i m1 = _mm256_set1_epi64x(kMultiplier1);
+  const __m256i m0 = _mm256_set1_epi64x(kPhiloxMultiplier0);
+  const __m256i m1 = _mm256_set1_epi64x(kPhiloxMultiplier1);
   for (int half = 0; half < kPhiloxLanes / (4 * kVectors); ++half) {
     __m256i c0[kVectors], c1[kVectors], c2[kVectors], c3[kVectors];
     for (int v = 0; v < kVectors; ++v) {
@@ -36,7 +36,7 @@ constexpr int kRounds = 10;
     }
     auto k0 = static_cast<uint32_t>(key);
     auto k1 = static_cast<uint32_t>(key >> 32);
-    for (int round = 0; round < kRounds; ++round) {
+    for (int round = 0; round < kPhiloxRounds; ++round) {
       const __m256i key0 = _mm256_set1_epi64x(k0);
       const __m256i key1 = _mm256_set1_epi64x(k1);
       for (int v = 0; v < kVectors; ++v) {
@@ -49,8 +49,8 @@ constexpr int kRounds = 10;
         c1[v] = p1;
         c3[v] = p0;
       }
-      k0 += kWeyl0;
-      k1 += kWeyl1;
+      k0 += kPhiloxWeyl0;
+      k1 += kPhiloxWeyl1;
     }
     const auto store_low = [&](int word, const __m256i* c)
         __attribute__((target("avx2"), always_inline)) {
@@ -92,20 +92,9 @@ void philox_words(uint64_t key, int64_t group, uint32_t* words) {
 void philox_words_plain(uint64_t key, int64_t group, uint32_t* words) {
   for (int lane = 0; lane < kPhiloxLanes; ++lane) {
     const uint64_t counter = static_cast<uint64_t>(group) * kPhiloxLanes + lane;
-    uint32_t c[4] = {static_cast<uint32_t>(counter),
-                     static_cast<uint32_t>(counter >> 32), 0, 0};
-    auto k0 = static_cast<uint32_t>(key);
-    auto k1 = static_cast<uint32_t>(key >> 32);
-    for (int round = 0; round < kRounds; ++round) {
-      const uint64_t p0 = uint64_t{kMultiplier0} * c[0];
-      const uint64_t p1 = uint64_t{kMultiplier1} * c[2];
-      c[0] = static_cast<uint32_t>(p1 >> 32) ^ c[1] ^ k0;
-      c[1] = static_cast<uint32_t>(p1);
-      c[2] = static_cast<uint32_t>(p0 >> 32) ^ c[3] ^ k1;
-      c[3] = static_cast<uint32_t>(p0);
-      k0 += kWeyl0;
-      k1 += kWeyl1;
-    }
+    const std::array<uint32_t, 4> c = philox(
+        {static_cast<uint32_t>(counter), static_cast<uint32_t>(counter >> 32)},
+        {static_cast<uint32_t>(key), static_cast<uint32_t>(key >> 32)});
     for (int word = 0; word < 4; ++word) {
       words[word * kPhiloxLanes + lane] = c[word];
     }
