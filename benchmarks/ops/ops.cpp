@@ -26,6 +26,7 @@
 #include "dblocks/ops/cuda/plugin.h"
 #include "dblocks/ops/dropout.h"
 #include "dblocks/ops/gelu.h"
+#include "dblocks/ops/linear.h"
 #include "dblocks/ops/residual.h"
 #include "dblocks/optim/adamw.h"
 #include "dblocks/optim/adamw_int8.h"
@@ -152,6 +153,24 @@ void add_element_wise(const Arguments& a, at::ScalarType type, Table& table) {
             "LibTorch's operation", dropped(ops::dropout_composed));
 }
 
+void add_linear(const Arguments& a, Table& table) {
+  const at::Device device(a.device);
+  const auto leaf = [&](at::IntArrayRef shape) {
+    return at::randn(shape).to(device).requires_grad_();
+  };
+  const at::Tensor x = leaf({a.batch, a.tokens, a.width});
+  const at::Tensor weight = leaf({4 * a.width, a.width});
+  const at::Tensor bias = leaf({4 * a.width});
+  const auto of_all = [=](auto operation) {
+    return with_gradients([=] { return operation(x, weight, bias); },
+                          {x, weight, bias});
+  };
+  // x, w, y; dy, w, dx; dy, x, dw. dy is four times as large as x.
+  table.add("linear", "fp32", 15 * bytes_of(x) + 3 * bytes_of(weight),
+            of_all(ops::linear), "LibTorch's operation",
+            of_all(ops::linear_composed));
+}
+
 template <class T>
 std::span<T> span_of(const at::Tensor& t) {
   return {t.data_ptr<T>(), static_cast<size_t>(t.numel())};
@@ -225,6 +244,7 @@ Json measure(const Arguments& arguments) {
     add_residual(arguments, type, table);
     add_element_wise(arguments, type, table);
   }
+  add_linear(arguments, table);
   if (device.is_cpu()) {
     add_adamw(arguments, table);
   }

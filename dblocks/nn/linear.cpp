@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "dblocks/nn/linear.h"
 
-#include <ATen/ops/linear.h>
 #include <ATen/ops/ones.h>
 #include <ATen/ops/zeros.h>
 
 #include "dblocks/nn/init.h"
+#include "dblocks/ops/linear.h"
 
 namespace dblocks::nn {
 
@@ -17,14 +17,15 @@ Linear::Linear(int64_t in, int64_t out, at::ScalarType compute)
 
 at::Tensor Linear::forward(const at::Tensor& x) const {
   // to() returns the tensor itself where the type is right already.
-  return at::linear(x.to(compute_), weight.to(compute_), bias.to(compute_));
+  return ops::linear(x.to(compute_), weight.to(compute_), bias.to(compute_));
 }
 
 at::Tensor Linear::forward_part(const at::Tensor& x,
                                 int64_t first,
                                 int64_t count) const {
-  return at::linear(x.to(compute_), weight.narrow(0, first, count).to(compute_),
-                    bias.narrow(0, first, count).to(compute_));
+  return ops::linear(x.to(compute_),
+                     weight.narrow(0, first, count).to(compute_),
+                     bias.narrow(0, first, count).to(compute_));
 }
 
 NormParameters::NormParameters(int64_t width, bool trained) {

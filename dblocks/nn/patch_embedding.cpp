@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "dblocks/nn/patch_embedding.h"
 
-#include <ATen/ops/linear.h>
 #include <ATen/ops/zeros.h>
+
+#include "dblocks/ops/linear.h"
 
 namespace dblocks::nn {
 
@@ -24,8 +25,8 @@ at::Tensor PatchEmbedding::forward(const at::Tensor& images) const {
       images.view({samples, channels, rows, patch_, columns, patch_})
           .permute({0, 2, 4, 1, 3, 5})  // [N, rows, columns, C, P, P]
           .reshape({samples, rows * columns, channels * patch_ * patch_});
-  return at::linear(patches.to(compute_), weight.flatten(1).to(compute_),
-                    bias.to(compute_))
+  return ops::linear(patches.to(compute_), weight.flatten(1).to(compute_),
+                     bias.to(compute_))
       .to(at::kFloat);
 }
 

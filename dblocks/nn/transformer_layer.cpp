@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "dblocks/nn/transformer_layer.h"
 
-#include <ATen/ops/linear.h>
 #include <ATen/ops/silu.h>
 #include <ATen/ops/zeros.h>
 
 #include "dblocks/nn/init.h"
 #include "dblocks/ops/dropout.h"
 #include "dblocks/ops/gelu.h"
+#include "dblocks/ops/linear.h"
 #include "dblocks/ops/residual.h"
 
 namespace dblocks::nn {
@@ -23,7 +23,7 @@ Modulation::Modulation(int64_t condition_width,
 }
 
 std::vector<at::Tensor> Modulation::forward(const at::Tensor& condition) const {
-  at::Tensor all = at::linear(condition, weight, bias);
+  at::Tensor all = ops::linear(condition, weight, bias);
   if (order_ == ModulationOrder::kLinearSilu) {
     all = at::silu(all);
   }

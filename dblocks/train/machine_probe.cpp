@@ -2,13 +2,13 @@
 #include "dblocks/train/machine_probe.h"
 
 #include <ATen/ops/empty.h>
-#include <ATen/ops/matmul.h>
-#include <ATen/ops/mm.h>
 #include <ATen/ops/randn.h>
 #include <ATen/ops/zeros.h>
 #include <c10/core/InferenceMode.h>
 
 #include <chrono>
+
+#include "dblocks/ops/linear.h"
 
 namespace dblocks::train {
 namespace {
@@ -36,7 +36,7 @@ double seconds_of(const memory::Product& p,
   const at::Tensor x = made(p.rows, p.inner);
   const at::Tensor w = made(p.inner, p.columns);
   const auto median = [&](const at::Tensor& a, const at::Tensor& b) {
-    return time_runs([&] { at::matmul(a, b); }, options.device(), repeats)
+    return time_runs([&] { ops::product(a, b); }, options.device(), repeats)
         .median;
   };
   // One product is one of matrices, as linear layers have it.
@@ -91,8 +91,7 @@ MatmulPeak measure_matmul(at::ScalarType type,
   for (const int64_t n : sizes) {
     const at::TensorOptions options = at::TensorOptions(type).device(device);
     const at::Tensor a = at::randn({n, n}, options.dtype(at::kFloat)).to(type);
-    at::Tensor out = at::empty({n, n}, options);
-    const auto multiply = [&] { at::mm_out(out, a, a); };
+    const auto multiply = [&] { ops::product(a, a); };
     const double flops = 2.0 * static_cast<double>(n * n * n);
     const double first = timed(multiply, device);
     const bool is_slow = first > repeats.seconds;

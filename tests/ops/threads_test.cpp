@@ -14,6 +14,7 @@
 
 #include "dblocks/ops/dropout.h"
 #include "dblocks/ops/gelu.h"
+#include "dblocks/ops/linear.h"
 #include "dblocks/ops/residual.h"
 
 namespace dblocks::ops {
@@ -67,6 +68,11 @@ std::vector<at::Tensor> all_operations(at::ScalarType type) {
   take(ops::gelu(wide), {wide});
   take(ops::gelu_tanh(wide), {wide});
   take(ops::dropout(wide, 0.3), {wide});
+  if (type == at::kFloat) {  // in bfloat16 it is LibTorch's
+    const at::Tensor projection = leaf({101, 812}, at::kFloat);
+    const at::Tensor offset = leaf({101}, at::kFloat);
+    take(ops::linear(wide, projection, offset), {wide, projection, offset});
+  }
   return found;
 }
 

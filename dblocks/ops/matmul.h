@@ -1,0 +1,24 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstdint>
+
+#include "dblocks/ops/matmul_kernel.h"
+
+namespace dblocks::ops::internal {
+
+/// c = a b, or a b + bias in every row, in float32 on LibTorch's threads. An
+/// element is summed in an order that depends on k alone: it has the same bits
+/// whatever the number of threads and whatever rows and columns are beside it.
+/// Each thread keeps 0.2 MiB for good, the caller another 1 MiB.
+/// *Shapes*: a: [m, k]; b: [k, n]; bias: [n] or null; c: [m, n], dense.
+/// *Requires*: has_matmul_kernel(), and none of m, n and k is 0.
+void matmul(int64_t m,
+            int64_t n,
+            int64_t k,
+            MatrixView a,
+            MatrixView b,
+            const float* bias,
+            float* c);
+
+}  // namespace dblocks::ops::internal
