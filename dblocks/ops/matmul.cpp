@@ -57,12 +57,41 @@ float* columns_of_this_thread() {
   return columns.data();
 }
 
-/// How many rows of a a thread takes at a time.
-int64_t rows_at_a_time(int64_t m) {
-  const int64_t blocks =
-      round_up((m + kRows - 1) / kRows, at::get_num_threads());
-  return round_up((m + blocks - 1) / blocks, kTileRows);
-}
+/// Hands out rows of a to whoever asks for more, ever fewer of them towards the
+/// end: threads are done at the same time, though one may have been held up.
+class RowQueue {
+ public:
+  explicit RowQueue(int64_t m) : m_(m), threads_(at::get_num_threads()) {}
+
+  struct Rows {
+    int64_t first, count;
+  };
+
+  /// None are left where the count is 0.
+  Rows take() {
+    int64_t first = next_.load();
+    int64_t count = 0;
+    do {
+      count = count_from(first);
+    } while (!next_.compare_exchange_weak(first, first + count));
+    return {first, count};
+  }
+
+ private:
+  int64_t count_from(int64_t first) const {
+    constexpr int64_t kFewRows = 4 * kTileRows;
+    const int64_t left = m_ - first;
+    if (threads_ == 1) {
+      return std::min(left, kRows);
+    }
+    const int64_t share = round_up(left / (2 * threads_), kTileRows);
+    return std::min(left, std::clamp(share, kFewRows, kRows));
+  }
+
+  int64_t m_;
+  int64_t threads_;
+  std::atomic<int64_t> next_ = 0;
+};
 
 /// A part of b, as much as is packed at a time.
 struct Part {
@@ -176,7 +205,6 @@ void matmul(int64_t m,
             float* c) {
   const Product product(n, a, b, bias, c);
   const Part largest = largest_part(k, n);
-  const int64_t step = rows_at_a_time(m);
   for (int64_t column = 0; column < n; column += largest.columns) {
     for (int64_t row = 0; row < k; row += largest.rows) {
       const Part part = {.first_row = row,
@@ -187,12 +215,10 @@ void matmul(int64_t m,
                        [&](int64_t begin, int64_t end) {
                          product.pack_panels(part, begin, end);
                        });
-      // Whoever is done takes the next rows: a thread may be held up.
-      std::atomic<int64_t> next = 0;
+      RowQueue queue(m);
       at::parallel_for(0, at::get_num_threads(), 1, [&](int64_t, int64_t) {
-        for (int64_t first = next.fetch_add(step); first < m;
-             first = next.fetch_add(step)) {
-          product.multiply_rows(part, first, std::min(step, m - first));
+        for (auto rows = queue.take(); rows.count > 0; rows = queue.take()) {
+          product.multiply_rows(part, rows.first, rows.count);
         }
       });
     }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "dblocks/ops/matmul.h"
 
-#include <ATen/Context.h>
+#include <ATen/Parallel.h>
 #include <ATen/ops/empty.h>
 #include <ATen/ops/equal.h>
 #include <ATen/ops/full.h>
