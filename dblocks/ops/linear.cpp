@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "dblocks/ops/matmul.h"
+#include "dblocks/ops/matmul_kernel.h"
 
 namespace dblocks::ops {
 namespace {
@@ -31,10 +32,6 @@ bool beats_mkl() {
   return result;
 }
 
-internal::MatrixView view_of(const at::Tensor& matrix) {
-  return {matrix.const_data_ptr<float>(), matrix.stride(0), matrix.stride(1)};
-}
-
 bool is_ours(const at::Tensor& x, int64_t rows, int64_t n) {
   return x.is_cpu() && x.scalar_type() == at::kFloat && beats_mkl() &&
          rows >= kLeastRows && x.numel() * n >= kLeastMultiplications;
@@ -46,9 +43,7 @@ at::Tensor our_product(const at::Tensor& a,
                        const at::Tensor& b,
                        const at::Tensor& bias) {
   at::Tensor c = at::empty({a.size(0), b.size(1)}, a.options());
-  internal::matmul(a.size(0), b.size(1), a.size(1), view_of(a), view_of(b),
-                   bias.defined() ? bias.const_data_ptr<float>() : nullptr,
-                   c.mutable_data_ptr<float>());
+  internal::matmul(a, b, bias, c);
   return c;
 }
 

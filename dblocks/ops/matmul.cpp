@@ -9,6 +9,8 @@
 #include <memory>
 #include <new>
 
+#include "dblocks/ops/matmul_kernel.h"
+
 namespace dblocks::ops::internal {
 namespace {
 
@@ -19,6 +21,10 @@ constexpr int64_t kDepth = 384;
 constexpr int64_t kRows = 24 * kTileRows;
 constexpr int64_t kMostColumns = 512;
 constexpr int64_t kFloatsOfB = int64_t{1} << 18;
+
+MatrixView view_of(const at::Tensor& matrix) {
+  return {matrix.const_data_ptr<float>(), matrix.stride(0), matrix.stride(1)};
+}
 
 int64_t round_up(int64_t x, int64_t step) {
   return (x + step - 1) / step * step;
@@ -196,14 +202,14 @@ class Product {
 
 }  // namespace
 
-void matmul(int64_t m,
-            int64_t n,
-            int64_t k,
-            MatrixView a,
-            MatrixView b,
-            const float* bias,
-            float* c) {
-  const Product product(n, a, b, bias, c);
+void matmul(const at::Tensor& a,
+            const at::Tensor& b,
+            const at::Tensor& bias,
+            const at::Tensor& c) {
+  const int64_t m = a.size(0), n = b.size(1), k = a.size(1);
+  const Product product(n, view_of(a), view_of(b),
+                        bias.defined() ? bias.const_data_ptr<float>() : nullptr,
+                        c.mutable_data_ptr<float>());
   const Part largest = largest_part(k, n);
   for (int64_t column = 0; column < n; column += largest.columns) {
     for (int64_t row = 0; row < k; row += largest.rows) {

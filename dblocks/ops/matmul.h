@@ -1,9 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include <cstdint>
-
-#include "dblocks/ops/matmul_kernel.h"
+#include <ATen/core/Tensor.h>
 
 namespace dblocks::ops::internal {
 
@@ -11,14 +9,12 @@ namespace dblocks::ops::internal {
 /// element is summed in an order that depends on k alone: it has the same bits
 /// whatever the number of threads and whatever rows and columns are beside it.
 /// Each thread keeps 0.2 MiB for good, the caller another 1 MiB.
-/// *Shapes*: a: [m, k]; b: [k, n]; bias: [n] or null; c: [m, n], dense.
+/// *Shapes*: a: [m, k]; b: [k, n]; bias: [n], dense, or undefined; c: [m, n],
+/// dense.
 /// *Requires*: has_matmul_kernel(), and none of m, n and k is 0.
-void matmul(int64_t m,
-            int64_t n,
-            int64_t k,
-            MatrixView a,
-            MatrixView b,
-            const float* bias,
-            float* c);
+void matmul(const at::Tensor& a,
+            const at::Tensor& b,
+            const at::Tensor& bias,
+            const at::Tensor& c);
 
 }  // namespace dblocks::ops::internal

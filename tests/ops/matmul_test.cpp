@@ -2,6 +2,7 @@
 #include "dblocks/ops/matmul.h"
 
 #include <ATen/Parallel.h>
+#include <ATen/TensorOperators.h>
 #include <ATen/ops/empty.h>
 #include <ATen/ops/equal.h>
 #include <ATen/ops/full.h>
@@ -13,22 +14,16 @@
 #include <functional>
 #include <vector>
 
-#include "tests/ops/twin.h"
+#include "dblocks/ops/matmul_kernel.h"
 
 namespace dblocks::ops::internal {
 namespace {
-
-MatrixView view_of(const at::Tensor& matrix) {
-  return {matrix.const_data_ptr<float>(), matrix.stride(0), matrix.stride(1)};
-}
 
 at::Tensor multiplied(const at::Tensor& a,
                       const at::Tensor& b,
                       const at::Tensor& bias = {}) {
   at::Tensor c = at::full({a.size(0), b.size(1)}, NAN);
-  matmul(a.size(0), b.size(1), a.size(1), view_of(a), view_of(b),
-         bias.defined() ? bias.const_data_ptr<float>() : nullptr,
-         c.mutable_data_ptr<float>());
+  matmul(a, b, bias, c);
   return c;
 }
 
@@ -117,9 +112,8 @@ TEST_F(MatmulTest, NoBitDependsOnThreadsOrOnWhatIsBeside) {
 TEST_F(MatmulTest, WritesItsElementsAndNoOthers) {
   const at::Tensor a = at::randn({13, 20}), b = at::randn({20, 19});
   constexpr float kUntouched = 7.0f;
-  at::Tensor memory = at::full({32 + 13 * 19 + 32}, kUntouched);
-  matmul(13, 19, 20, view_of(a), view_of(b), nullptr,
-         memory.mutable_data_ptr<float>() + 32);
+  const at::Tensor memory = at::full({32 + 13 * 19 + 32}, kUntouched);
+  matmul(a, b, {}, memory.narrow(0, 32, 13 * 19).view({13, 19}));
   EXPECT_TRUE(memory.narrow(0, 0, 32).eq(kUntouched).all().item<bool>());
   EXPECT_TRUE(
       memory.narrow(0, 32 + 13 * 19, 32).eq(kUntouched).all().item<bool>());
